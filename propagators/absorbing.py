@@ -1,0 +1,64 @@
+"""Profiles of the convolutional perfectly matched layers.
+
+Komatitsch and Martin (2007), Geophysics 72, SM155, equations 22-25, with kappa = 1.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+REFLECTION = 1e-3
+"""Theoretical reflection at normal incidence; smaller values reflect more on the grid."""
+
+POWER = 2
+"""Of the damping profile."""
+
+
+def layer_profiles(
+    width: int,
+    slab: int,
+    spacing: float,
+    time_step: float,
+    velocity: float,
+    frequency: float,
+    *,
+    high: bool,
+    shift: float = 0.0,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Decay `a` and drive `b` of a layer's memory, one value per cell of its slab.
+
+    Parameters
+    ----------
+    width : cells
+        Thickness of the layer.
+    slab : cells
+        Length of the profiles; those beyond the layer are zero.
+    spacing : m
+    time_step : s
+    velocity : m/s
+        The fastest in the model.
+    frequency : Hz
+        Dominant frequency: below it the layer's loss does not fall off.
+    high
+        Whether the layer is on the high side of its axis.
+    shift : cells
+        Of the points from the nodes, for staggered fields.
+
+    Returns
+    -------
+    a, b : (slab,)
+        ``psi = a psi + b d/dx``, with ``a = exp(-(sigma + alpha) time_step)`` and
+        ``b = sigma / (sigma + alpha) (a - 1)``.
+    """
+    cell = np.arange(slab, dtype=np.float64)
+    depth = (cell - (slab - 1 - width) + shift) if high else (width - cell - shift)
+    depth = np.clip(depth / width, 0.0, 1.0)
+    strongest = -(POWER + 1) * velocity * math.log(REFLECTION) / (2 * width * spacing)
+    sigma = strongest * depth**POWER
+    alpha = math.pi * frequency * (1 - depth)
+    a = np.exp(-(sigma + alpha) * time_step)
+    total = np.where(sigma > 0, sigma + alpha, 1.0)
+    b = sigma / total * (a - 1)
+    inside = depth > 0
+    return np.where(inside, a, 0.0), np.where(inside, b, 0.0)

@@ -1,0 +1,119 @@
+"""Where arrays lie in memory: halos of zeros, whole vectors in every row.
+
+A row starts at a vector boundary behind a vector of zeros, which is also the halo after the row
+before; its length is a whole number of vectors. So a loop over a row may run on to the end of its
+last vector, and a stencil may read beyond a box: both meet zeros.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavepipe.propagators.stencil.program import Box, Program
+
+LINE = 64
+"""Bytes of a cache line, and of the widest vector."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayLayout:
+    """One array of one shot: element (i, j, ...) is at ``origin + i strides[0] + j strides[1]...``."""
+
+    box: Box
+    strides: tuple[int, ...]
+    """Elements; 0 along axes the array does not vary along."""
+    origin: int
+    """Element of index (0, 0, ...), which may lie outside the array."""
+    size: int
+    """Elements of one shot."""
+
+    def view(self, flat: NDArray[np.generic]) -> NDArray[np.generic]:
+        """The box as a writable view of (n_shots, size) memory."""
+        start = self.origin + sum(
+            lo * s for (lo, _), s in zip(self.box, self.strides, strict=True)
+        )
+        shape = (flat.shape[0], *(hi - lo for lo, hi in self.box))
+        item = flat.itemsize
+        strides = (flat.strides[0], *(s * item for s in self.strides))
+        return np.lib.stride_tricks.as_strided(flat[:, start:], shape, strides)
+
+
+def vector_length(itemsize: int) -> int:
+    """Elements in a cache line."""
+    return LINE // itemsize
+
+
+def rounded(cells: int, itemsize: int) -> int:
+    """`cells` rounded up to whole vectors."""
+    vector = vector_length(itemsize)
+    return -(-cells // vector) * vector
+
+
+def field_layout(box: Box, halo: tuple[tuple[int, int], ...], itemsize: int) -> ArrayLayout:
+    """Layout of a wavefield or coefficient on `box`, with `halo` rows of zeros around it."""
+    vector = vector_length(itemsize)
+    lo, hi = box[-1]
+    pitch = vector + rounded(hi - lo, itemsize)
+    if len(box) > 1 and pitch * itemsize % 4096 == 0:
+        pitch += vector  # rows a page apart would share cache sets
+    strides, starts, extent = [1], [vector], pitch
+    for (first, last), (before, after) in zip(box[-2::-1], halo[-2::-1], strict=True):
+        strides.insert(0, extent)
+        starts.insert(0, before)
+        extent *= last - first + before + after
+    origin = sum(
+        (start - first) * stride
+        for start, (first, _), stride in zip(starts, box, strides, strict=True)
+    )
+    return ArrayLayout(box, tuple(strides), origin, extent + 2 * vector)
+
+
+def profile_layout(cells: int, axis: int, ndim: int, itemsize: int) -> ArrayLayout:
+    """Layout of a coefficient that varies along one axis."""
+    line = field_layout(((0, cells),), ((0, 0),), itemsize)
+    box = tuple((0, cells if a == axis else 1) for a in range(ndim))
+    strides = tuple(int(a == axis) for a in range(ndim))
+    return ArrayLayout(box, strides, line.origin, line.size)
+
+
+def slot_layout(shape: tuple[int, ...], itemsize: int) -> ArrayLayout:
+    """Layout of one shot's slot of a history: no halo, rows of whole vectors."""
+    extents = (*shape[:-1], rounded(shape[-1], itemsize))
+    strides = tuple(int(np.prod(extents[a + 1 :])) for a in range(len(shape)))
+    return ArrayLayout(tuple((0, n) for n in shape), strides, 0, int(np.prod(extents)))
+
+
+def layouts(
+    programs: Iterable[Program], slots: Iterable[str], itemsize: int
+) -> dict[str, ArrayLayout]:
+    """Layouts of every array of some programs that share them.
+
+    All arrays on the grid get one layout, so that an offset into one serves all of them.
+    """
+    programs, slots = list(programs), set(slots)
+    shape, ndim = programs[0].shape, programs[0].ndim
+    half = programs[0].order // 2
+    found: dict[str, ArrayLayout] = {}
+    grid = field_layout(programs[0].box, ((half, half),) * ndim, itemsize)
+    for program in programs:
+        for name, axes in program.coefficients.items():
+            if len(axes) < ndim:
+                found[name] = profile_layout(shape[axes[0]], axes[0], ndim, itemsize)
+            else:
+                found[name] = grid
+        for name, box in program.fields.items():
+            if name in program.vanishing:
+                halo = tuple((2 * half, 2 * half) if _cut(b, n) else (0, 0)
+                             for b, n in zip(box, shape, strict=True))
+                found[name] = field_layout(box, halo, itemsize)
+            else:
+                found[name] = grid
+    return found | {name: slot_layout(shape, itemsize) for name in slots if name in found}
+
+
+def _cut(interval: tuple[int, int], n: int) -> bool:
+    """Whether a box is shorter than the grid along an axis."""
+    lo, hi = interval
+    return hi - lo < n

@@ -1,0 +1,223 @@
+"""The reference back-end: a program interpreted with torch operations.
+
+It is the definition the compiled back-ends are tested against, on any device and dtype. `step`
+is free of side effects, so torch differentiates through it: that checks the transforms.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wavepipe.propagators.backends.sweep import Points, Sweep, SweepResult
+from wavepipe.propagators.stencil.linearise import sources_of_sums
+from wavepipe.propagators.stencil.program import (
+    Box,
+    Monomial,
+    Offset,
+    Port,
+    Program,
+    Swap,
+    Term,
+    Update,
+)
+
+State = dict[str, Tensor]
+"""Field -> (n_shots, *shape); zero outside the field's box."""
+
+
+class Reference:
+    """Plain torch; slow, obvious, and right by inspection."""
+
+    name = "reference"
+
+    def padded(self, cells: int) -> int:
+        """A history slot holds the grid and nothing else."""
+        return cells
+
+    def run(self, sweep: Sweep) -> SweepResult:
+        """All steps of a sweep."""
+        program = sweep.sampled or sweep.program
+        device = next(iter(sweep.coefficients.values())).device
+        zeros = torch.zeros(sweep.n_shots, *program.shape, dtype=sweep.dtype, device=device)
+        state = {
+            name: zeros for name in {**sweep.program.fields, **program.fields}
+        }
+        recorded: dict[str, list[Tensor]] = {name: [] for name in sweep.outputs}
+        order = range(sweep.n_steps)
+        for t in reversed(order) if sweep.backwards else order:
+            for name, values in _read_all(sweep, state).items():
+                recorded[name].append(values)
+            state = self._advance(sweep, state, t)
+        direction = -1 if sweep.backwards else 1
+        return SweepResult(
+            {name: torch.stack(rows[::direction]) for name, rows in recorded.items()},
+            {name: state[name] for name in sweep.results},
+        )
+
+    def _advance(self, sweep: Sweep, state: State, t: int) -> State:
+        history, coefficients = sweep.history, dict(sweep.coefficients)
+        sampling = history is not None and t % history.stride == 0 and sweep.sampled is not None
+        program = sweep.sampled if sampling else sweep.program
+        slots: State = {}
+        if sampling:
+            width = program.shape[-1]
+            slots = {n: a[:, t // history.stride, ..., :width] for n, a in history.slots.items()}
+            coefficients |= {n: a for n, a in slots.items() if n in program.coefficients}
+        state = swapped(state, program.swaps_before)
+        state = step(program, state, coefficients)
+        state = swapped(state, program.swaps_after)
+        state = inject(program, program.inputs, sweep, state, coefficients, t)
+        if sampling and not sweep.backwards:
+            ports = tuple(p for p in sources_of_sums(program) if p.field in slots)
+            stored = inject(program, ports, sweep, state, coefficients, t)
+            for name, slot in slots.items():
+                slot.copy_(stored[name])
+        return state
+
+
+def step(program: Program, state: State, coefficients: Mapping[str, Tensor]) -> State:
+    """The updates of one step, on new tensors."""
+    state = dict(state)
+    for update in program.updates:
+        state[update.target] = _updated(program, update, state, coefficients)
+    return state
+
+
+def swapped(state: State, swaps: tuple[Swap, ...]) -> State:
+    """The state with fields exchanged."""
+    state = dict(state)
+    for a, b in swaps:
+        state[a], state[b] = state[b], state[a]
+    return state
+
+
+def inject(
+    program: Program,
+    ports: tuple[Port, ...],
+    sweep: Sweep,
+    state: State,
+    coefficients: Mapping[str, Tensor],
+    t: int,
+) -> State:
+    """Amplitudes of step `t` added at their points."""
+    state = dict(state)
+    for port in ports:
+        injection = sweep.inputs[port.name]
+        shots, cells, weights, points = _entries(injection.points, sweep)
+        values = weights * injection.amplitudes[t, points]
+        values = values * _factors(program, port.factors, coefficients, (shots, *cells))
+        state[port.field] = state[port.field].index_put((shots, *cells), values, accumulate=True)
+    return state
+
+
+def _read_all(sweep: Sweep, state: State) -> dict[str, Tensor]:
+    program = sweep.program
+    read = {}
+    for port in program.outputs:
+        if port.name not in sweep.outputs:
+            continue
+        points = sweep.outputs[port.name]
+        shots, cells, weights, owners = _entries(points, sweep)
+        values = weights * state[port.field][(shots, *cells)]
+        values = values * _factors(program, port.factors, sweep.coefficients, (shots, *cells))
+        zeros = torch.zeros(points.count, dtype=sweep.dtype, device=values.device)
+        read[port.name] = read.get(port.name, 0) + zeros.index_add(0, owners, values)
+    return read
+
+
+def _entries(points: Points, sweep: Sweep) -> tuple[Tensor, list[Tensor], Tensor, Tensor]:
+    """Shot, grid indices, weight and point of every entry."""
+    device = next(iter(sweep.coefficients.values())).device
+    owners = np.repeat(np.arange(points.count), np.diff(points.rowptr))
+    shots = np.searchsorted(points.first, owners, side="right") - 1
+    cells = [torch.as_tensor(c, device=device, dtype=torch.long) for c in points.cells.T]
+    return (
+        torch.as_tensor(shots, device=device),
+        cells,
+        torch.as_tensor(points.weights, dtype=sweep.dtype, device=device),
+        torch.as_tensor(owners, device=device),
+    )
+
+
+def _factors(
+    program: Program,
+    factors: Monomial,
+    coefficients: Mapping[str, Tensor],
+    index: tuple[Tensor, ...],
+) -> Tensor | float:
+    value: Tensor | float = 1.0
+    for name, power in factors:
+        array = coefficients[name].expand(-1, *program.shape)
+        shots = index[0] if array.shape[0] > 1 else torch.zeros_like(index[0])
+        value = value * array[(shots, *index[1:])] ** power
+    return value
+
+
+def _updated(
+    program: Program, update: Update, state: State, coefficients: Mapping[str, Tensor]
+) -> Tensor:
+    here = (0,) * program.ndim
+    total: Tensor | float = 0.0
+    if update.keep.number:
+        total = _window(program, state[update.target], update.box, here) * update.keep.number
+        total = total * _monomial(program, update.keep.factors, update.box, here, coefficients)
+    for term in update.terms:
+        total = total + _term(program, term, update.box, state, coefficients)
+    target = state[update.target].clone()
+    target[(slice(None), *(slice(lo, hi) for lo, hi in update.box))] = total
+    return target
+
+
+def _term(
+    program: Program, term: Term, box: Box, state: State, coefficients: Mapping[str, Tensor]
+) -> Tensor:
+    here = (0,) * program.ndim
+    field_box = program.fields[term.field]
+    total: Tensor | float = 0.0
+    for offset, weight in term.taps:
+        values = _window(program, state[term.field], box, offset, field_box)
+        values = values * _monomial(program, term.right, box, offset, coefficients)
+        total = total + weight * values
+    return term.scale * total * _monomial(program, term.left, box, here, coefficients)
+
+
+def _monomial(
+    program: Program,
+    factors: Monomial,
+    box: Box,
+    offset: Offset,
+    coefficients: Mapping[str, Tensor],
+) -> Tensor | float:
+    value: Tensor | float = 1.0
+    for name, power in factors:
+        array = coefficients[name]
+        axes = program.coefficients[name]
+        if len(axes) < program.ndim:  # a profile along one axis
+            (axis,) = axes
+            shape = [1] * (program.ndim + 1)
+            shape[axis + 1] = -1
+            array = array.reshape(shape)
+            whole = tuple(b if a == axis else (0, 1) for a, b in enumerate(program.box))
+            box_here = tuple(b if a == axis else (0, 1) for a, b in enumerate(box))
+            move = tuple(k if a == axis else 0 for a, k in enumerate(offset))
+            value = value * _window(program, array, box_here, move, whole) ** power
+        else:
+            value = value * _window(program, array, box, offset) ** power
+    return value
+
+
+def _window(
+    program: Program, array: Tensor, box: Box, offset: Offset, inside: Box | None = None
+) -> Tensor:
+    """``array[i + offset]`` for i in `box`, zero outside `inside`."""
+    inside = inside or program.box
+    index, padding = [slice(None)], []
+    for (lo, hi), k, (first, last) in zip(box, offset, inside, strict=True):
+        start, stop = max(lo + k, first), min(hi + k, last)
+        stop = max(stop, start)
+        index.append(slice(start, stop))
+        padding = [min(start - (lo + k), hi - lo), 0, *padding]
+        padding[1] = (hi - lo) - padding[0] - (stop - start)
+    return torch.nn.functional.pad(array[tuple(index)], padding)

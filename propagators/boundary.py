@@ -1,0 +1,78 @@
+"""What happens at the faces of the grid."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wavepipe.propagators.errors import OptionError
+from wavepipe.propagators.stencil.page import axis_name
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """Absorbing layers and free surfaces, face by face.
+
+    Faces are named ``z0 z1 y0 y1 x0 x1``: the low and the high side of each axis.
+    """
+
+    pml_width: int | Sequence[int] = 20
+    """Thickness of the absorbing layers in cells: one for all faces or one per face, in the
+    order z0, z1, (y0, y1,) x0, x1. A free surface has none."""
+    pml_frequency: float | None = None
+    """Hz; dominant frequency the layers are tuned to. None: the peak of the source spectrum."""
+    free_surface: Sequence[str] = ()
+    """Faces on which the pressure is zero, on the model's own outermost nodes."""
+    inside: Sequence[str] = ()
+    """Faces whose layer lies in the model's own outermost cells instead of beyond them, as in a
+    window cut from a larger model."""
+
+    def widths(self, ndim: int) -> tuple[tuple[int, int], ...]:
+        """Layer thickness (low, high) per axis, cells.
+
+        Raises
+        ------
+        OptionError
+            A face that does not exist, a negative width, or a wrong number of them.
+        """
+        names = face_names(ndim)
+        for option in ("free_surface", "inside"):
+            faces = getattr(self, option)
+            if isinstance(faces, str):
+                raise OptionError(f"{option} is {faces!r}; pass a list of faces: [{faces!r}].")
+            for face in faces:
+                if face not in names:
+                    raise OptionError(
+                        f"{option} names face {face!r}; a {ndim}-D model has {', '.join(names)}."
+                    )
+        both = set(self.free_surface) & set(self.inside)
+        if both:
+            raise OptionError(f"{both.pop()} is both in free_surface and in inside; choose one.")
+        given = [self.pml_width] if isinstance(self.pml_width, int) else list(self.pml_width)
+        if len(given) not in (1, len(names)):
+            raise OptionError(
+                f"pml_width has {len(given)} values; pass one, or one for each of {names}."
+            )
+        if any(isinstance(w, bool) or int(w) != w or w < 0 for w in given):
+            raise OptionError(f"pml_width is {self.pml_width}; widths are whole cells, 0 or more.")
+        widths = given * len(names) if len(given) == 1 else given
+        free = [0 if n in self.free_surface else int(w) for n, w in zip(names, widths, strict=True)]
+        return tuple(zip(free[::2], free[1::2], strict=True))
+
+    def margins(self, ndim: int) -> tuple[tuple[int, int], ...]:
+        """Cells by which the grid goes beyond the model, (low, high) per axis."""
+        names = face_names(ndim)
+        return tuple(
+            (
+                0 if names[2 * axis] in self.inside else low,
+                0 if names[2 * axis + 1] in self.inside else high,
+            )
+            for axis, (low, high) in enumerate(self.widths(ndim))
+        )
+
+    def is_free(self, axis: int, side: int, ndim: int) -> bool:
+        """Whether a face is a free surface."""
+        return face_names(ndim)[2 * axis + side] in self.free_surface
+
+
+def face_names(ndim: int) -> tuple[str, ...]:
+    """z0, z1, (y0, y1,) x0, x1."""
+    return tuple(f"{axis_name(axis, ndim)}{side}" for axis in range(ndim) for side in (0, 1))

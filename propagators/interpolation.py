@@ -1,0 +1,274 @@
+r"""Sources and receivers between the nodes of the grid.
+
+A point is spread over the nodes around it with a Kaiser-windowed sinc along each axis (Hicks,
+2002): :math:`w(x) = \mathrm{sinc}(x)\, I_0(\beta \sqrt{1 - (x/r)^2}) / I_0(\beta)` for
+:math:`|x| < r` cells, with half width r = 4. The weights of an axis are divided by their sum, so
+a point source keeps its strength exactly. An axis on which the point lies on a node (to
+`ON_GRID` cells) gets that node alone.
+
+`KAISER_BETA` minimises the largest error of a plane wave :math:`e^{ikx}` over all positions between
+two nodes and all wavelengths of 5 cells and more (a search in steps of 0.01). That error is 7.1e-4
+per axis; at 20 cells it is 3.2e-4 and vanishes for longer waves, at 4 cells it is 1.2e-2.
+
+At a pressure-free face the wavefield is odd about the face's row of nodes: a weight that falls
+outside is subtracted from the node that mirrors it, and the face's own row, where the wavefield
+is zero, gets none.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from wavepipe.propagators.errors import GeometryError
+
+HALF_WIDTH = 4
+"""Cells on each side that an off-grid point is spread over."""
+
+KAISER_BETA = 7.64
+"""Shape of the window for `HALF_WIDTH`."""
+
+ON_GRID = 1e-4
+"""Distance from a node, in cells, below which a point is on it; also the tolerance at the edge."""
+
+_BLOCK = 512
+
+
+@dataclass(frozen=True)
+class PointWeights:
+    """Nodes and weights of many points, as the rows of a sparse matrix."""
+
+    rowptr: NDArray[np.int64]
+    """(n_points + 1,): the entries of point i are `rowptr[i]` ... `rowptr[i + 1] - 1`."""
+    cells: NDArray[np.int32]
+    """(nnz, ndim): grid indices; negative in an absorbing layer before the model."""
+    weights: NDArray[np.float64]
+    """(nnz,): dimensionless; divide by the cell volume for a delta function."""
+
+
+def point_weights(
+    positions: ArrayLike,
+    spacing: Sequence[float],
+    shape: Sequence[int],
+    *,
+    free_surface: Sequence[str] = (),
+    margin: Sequence[tuple[int, int]] | None = None,
+    half_width: int = HALF_WIDTH,
+) -> PointWeights:
+    """Spread points over the nodes around them.
+
+    Parameters
+    ----------
+    positions : array of float64, (n_points, ndim), m
+        From node [0, 0] of the model, in axis order. A row of NaN is an absent point.
+    spacing : sequence of float, (ndim,), m
+        Distance between nodes, per axis.
+    shape : sequence of int, (ndim,)
+        Nodes of the model, per axis.
+    free_surface : sequence of str
+        Pressure-free faces, such as ``"z0"`` (row 0) or ``"z1"`` (the last row).
+    margin : sequence of (int, int), (ndim,), cells
+        How far the grid goes on before and after the model; weights beyond it are cut. None: it
+        ends with the model. A free face has no nodes beyond it, whatever its margin.
+    half_width : int
+        Cells on each side.
+
+    Returns
+    -------
+    PointWeights
+        Absent points, and points on a free face, have no entries.
+    """
+    points = np.atleast_2d(np.asarray(positions, dtype=np.float64))
+    n_points, ndim = points.shape
+    margin = [(0, 0)] * ndim if margin is None else margin
+    first = np.empty((ndim, n_points), dtype=np.int32)
+    taps = np.empty((ndim, n_points, 2 * half_width))
+    for axis in range(ndim):
+        first[axis], taps[axis] = _axis_taps(
+            points[:, axis] / spacing[axis], shape[axis], half_width
+        )
+        letter = axis_letter(axis, ndim)
+        free = (f"{letter}0" in free_surface, f"{letter}1" in free_surface)
+        _fold(first[axis], taps[axis], shape[axis], free)
+        _cut(first[axis], taps[axis], shape[axis], free, margin[axis])
+    return _outer(first, taps)
+
+
+def check_positions(
+    positions: ArrayLike,
+    spacing: Sequence[float],
+    shape: Sequence[int],
+    what: str,
+    free_surface: Sequence[str] = (),
+) -> None:
+    """Refuse points that are outside the model, half absent, or sources on a free face.
+
+    Parameters
+    ----------
+    positions : array of float64, (n_shots, n, ndim), m
+        From node [0, 0] of the model, in axis order.
+    spacing : sequence of float, (ndim,), m
+        Distance between nodes.
+    shape : sequence of int, (ndim,)
+        Nodes of the model.
+    what : {"source", "receiver"}
+        What the points are; a source on a free face is refused, and so is an absent one.
+    free_surface : sequence of str
+        Pressure-free faces, such as ``"z0"``.
+
+    Raises
+    ------
+    GeometryError
+        Naming the first offending shot and point, its position and the model's extent.
+    """
+    points = np.asarray(positions, dtype=np.float64)
+    ndim = len(shape)
+    if points.ndim != 3 or points.shape[-1] != ndim:
+        raise GeometryError(
+            f"{what} positions have shape {points.shape}; they must be (n_shots, n_{what}s, "
+            f"{ndim}) in metres for a model of shape {tuple(shape)}."
+        )
+    step = np.asarray(spacing, dtype=np.float64)
+    last = np.asarray(shape) - 1
+    cells = points / step
+    missing = np.isnan(points)
+    absent = missing.all(axis=-1)
+    outside = (cells < -ON_GRID) | (cells > last + ON_GRID)
+    spans = ", ".join(
+        f"{axis_letter(axis, ndim)} 0 ... {last[axis] * step[axis]:g} m" for axis in range(ndim)
+    )
+    checks = [
+        (
+            missing.any(axis=-1) & ~absent,
+            "is partly NaN. Give every coordinate, or NaN for all of them where it is absent.",
+        ),
+        (
+            outside.any(axis=-1),
+            f"is outside the model, which spans {spans}. Move it, drop it, or extend the model.",
+        ),
+    ]
+    if what == "source":
+        remedy = "Only receivers may be absent: give an unused source zero amplitudes instead."
+        checks.append((absent, f"is NaN. {remedy}"))
+        for axis, end, face in _faces(ndim):
+            if face in free_surface:
+                on_face = np.abs(cells[..., axis] - end * last[axis]) <= ON_GRID
+                remedy = f"It would radiate nothing: move it inside, by {step[axis]:g} m or so."
+                checks.append((on_face, f"is on the free surface {face}. {remedy}"))
+    for bad, reason in checks:
+        _refuse(points, np.asarray(bad), what, reason)
+
+
+def axis_letter(axis: int, ndim: int) -> str:
+    """Name of an axis: z, x in 2-D and z, y, x in 3-D."""
+    return ("zyx" if ndim == 3 else "zx")[axis]
+
+
+def _faces(ndim: int) -> list[tuple[int, int, str]]:
+    """Axis, end (0 or 1) and name of every face."""
+    return [
+        (axis, end, f"{axis_letter(axis, ndim)}{end}") for axis in range(ndim) for end in (0, 1)
+    ]
+
+
+def _refuse(points: NDArray[np.float64], bad: NDArray[np.bool_], what: str, reason: str) -> None:
+    if not bad.any():
+        return
+    shot, index = (int(i) for i in np.argwhere(bad)[0])
+    letters = ", ".join(axis_letter(axis, points.shape[-1]) for axis in range(points.shape[-1]))
+    place = ", ".join(f"{x:.10g}" for x in points[shot, index])
+    others = int(bad.sum()) - 1
+    more = f" ({others} more like it.)" if others else ""
+    raise GeometryError(f"Shot {shot}: {what} {index} at ({letters}) = ({place}) m {reason}{more}")
+
+
+def _axis_taps(
+    cells: NDArray[np.float64], n: int, half_width: int
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """First node and weights along one axis; all weights zero where the coordinate is NaN."""
+    absent = np.isnan(cells)
+    cells = np.where(absent, 0.0, cells)
+    cells = np.where(
+        np.abs(cells - np.clip(cells, 0, n - 1)) <= ON_GRID, np.clip(cells, 0, n - 1), cells
+    )
+    nearest = np.rint(cells)
+    on_grid = np.abs(cells - nearest) <= ON_GRID
+    base = np.where(on_grid, nearest, np.floor(cells))
+    offsets = np.arange(1 - half_width, half_width + 1)
+    distance = offsets - (cells - base)[:, None]
+    inside = np.clip(1.0 - (distance / half_width) ** 2, 0.0, None)
+    taps = np.sinc(distance) * np.i0(KAISER_BETA * np.sqrt(inside)) * (inside > 0)
+    taps /= taps.sum(axis=1, keepdims=True)
+    taps[on_grid] = offsets == 0
+    taps[absent] = 0.0
+    return (base + offsets[0]).astype(np.int32), taps
+
+
+def _fold(
+    first: NDArray[np.int32], taps: NDArray[np.float64], n: int, free: tuple[bool, bool]
+) -> None:
+    """Mirror weights beyond free faces, with the opposite sign, in place.
+
+    The mirror of a node that the stencil reaches is nearer to the point than the node, so it is
+    one of the stencil's own: folding moves weight between its taps.
+    """
+    if not any(free):
+        return
+    points, k = np.arange(len(first)), np.arange(taps.shape[1])
+    nodes = first[:, None] + k
+    mirrored, sign = nodes.copy(), np.ones_like(taps)
+    if all(free):
+        period = 2 * (n - 1)
+        mirrored %= period
+        sign[mirrored > n - 1] = -1.0
+        mirrored = np.where(mirrored > n - 1, period - mirrored, mirrored)
+    else:
+        beyond = nodes < 0 if free[0] else nodes > n - 1
+        sign[beyond] = -1.0
+        mirrored = np.where(beyond, (0 if free[0] else 2 * (n - 1)) - nodes, nodes)
+    on_face = (free[0] & (mirrored == 0)) | (free[1] & (mirrored == n - 1))
+    sign[on_face] = 0.0
+    slots = np.clip(mirrored - first[:, None], 0, len(k) - 1)
+    folded = np.zeros_like(taps)
+    np.add.at(folded, (points[:, None], slots), sign * taps)
+    taps[...] = folded
+
+
+def _cut(
+    first: NDArray[np.int32],
+    taps: NDArray[np.float64],
+    n: int,
+    free: tuple[bool, bool],
+    margin: tuple[int, int],
+) -> None:
+    """Drop weights beyond the grid, in place."""
+    low = 0 if free[0] else -margin[0]
+    high = n - 1 + (0 if free[1] else margin[1])
+    nodes = first[:, None] + np.arange(taps.shape[1])
+    taps[(nodes < low) | (nodes > high)] = 0.0
+
+
+def _outer(first: NDArray[np.int32], taps: NDArray[np.float64]) -> PointWeights:
+    """Products of the axes' weights, zeros left out; in blocks, to stay in cache."""
+    ndim, n_points, width = taps.shape
+    counts = np.prod(np.count_nonzero(taps, axis=2), axis=0, dtype=np.int64)
+    rowptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    cells = np.empty((rowptr[-1], ndim), dtype=np.int32)
+    weights = np.empty(rowptr[-1])
+    along = [tuple(width if a == axis else 1 for a in range(ndim)) for axis in range(ndim)]
+    for start in range(0, n_points, _BLOCK):
+        block = slice(start, min(start + _BLOCK, n_points))
+        part = slice(rowptr[block.start], rowptr[block.stop])
+        product = np.ones((block.stop - start, *(1,) * ndim))
+        for axis in range(ndim):
+            product = product * taps[axis, block].reshape(-1, *along[axis])
+        # A mask costs more than the products: whole stencils, the usual case, go without.
+        whole = part.stop - part.start == product.size
+        chosen = np.s_[...] if whole else product != 0.0
+        weights[part] = product[chosen].ravel()
+        for axis in range(ndim):
+            nodes = first[axis, block, None] + np.arange(width, dtype=np.int32)
+            nodes = np.broadcast_to(nodes.reshape(-1, *along[axis]), product.shape)
+            cells[part, axis] = nodes[chosen].ravel()
+    return PointWeights(rowptr, cells, weights)

@@ -1,0 +1,260 @@
+"""Many steps of a program as one differentiable torch operation.
+
+Forward runs the program and keeps what the gradient needs; backward runs its exact adjoint.
+Everything before (models to coefficients, samples to internal steps) and after is plain torch, so
+autograd carries the chain rule to the user's variables.
+"""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wavepipe.propagators.backends.sweep import Backend, History, Injection, Points, Sweep
+from wavepipe.propagators.errors import StorageError
+from wavepipe.propagators.stencil.adjoint import adjoint
+from wavepipe.propagators.stencil.linearise import (
+    gradient_name,
+    renamed,
+    stored_name,
+    with_sums,
+)
+from wavepipe.propagators.stencil.program import Monomial, Program
+from wavepipe.propagators.storage.policy import Storage, largest_stride
+from wavepipe.propagators.time_resampling import bandwidth
+
+
+@dataclass
+class Propagation:
+    """One call: what is propagated, where it enters and is read, and how it is kept."""
+
+    program: Program
+    backend: Backend
+    storage: Storage
+    time_step: float
+    profiles: Mapping[str, Tensor]
+    """Absorbing-layer profiles, (n,) along one axis."""
+    sources: Points
+    receivers: Points
+    port: str
+    """Name of the input and output port used."""
+    forward_bandwidth: float
+    """Hz; of the sources, as measured on the user's samples."""
+    illuminated: str | None = None
+    """Coefficient whose stored sums make the illumination."""
+    stride: int = 0
+    kept_bytes: int = 0
+    illumination: Tensor | None = field(default=None, repr=False)
+
+    def run(self, amplitudes: Tensor, coefficients: Mapping[str, Tensor]) -> Tensor:
+        """Recorded values (n_steps, n_points) for amplitudes (n_steps, n_sources).
+
+        Raises
+        ------
+        StorageError
+            A gradient of the earth model is wanted but nothing may be kept, or it does not fit.
+        """
+        names = tuple(coefficients)
+        return _Propagate.apply(self, names, amplitudes, *coefficients.values())
+
+
+def tree_sum(values: Tensor) -> Tensor:
+    """Sum over the first axis in the order of a binary tree over aligned blocks.
+
+    The sum over shots must not depend on how shots are batched: block 2^k is always summed as
+    its two halves.
+    """
+    while values.shape[0] > 1:
+        pairs, rest = values[0::2], values[1::2]
+        joined = pairs[: rest.shape[0]] + rest
+        values = torch.cat([joined, pairs[rest.shape[0] :]])
+    return values[0]
+
+
+class _Propagate(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, call: Propagation, names: tuple[str, ...], amplitudes: Tensor, *arrays: Tensor
+    ) -> Tensor:
+        coefficients = dict(zip(names, arrays, strict=True))
+        wanted = tuple(
+            n for n, needed in zip(names, ctx.needs_input_grad[3:], strict=True) if needed
+        )
+        sweep = _forward_sweep(call, amplitudes, coefficients)
+        if wanted:
+            sweep = _keeping(call, sweep, wanted, call.forward_bandwidth)
+        result = call.backend.run(sweep)
+        ctx.call, ctx.names, ctx.wanted, ctx.sweep = call, names, wanted, sweep
+        ctx.save_for_backward(amplitudes, *arrays)
+        if call.illuminated and sweep.history:
+            call.illumination = _illumination(call, sweep)
+        return result.recorded[call.port]
+
+    @staticmethod
+    def backward(ctx: Any, residual: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        call, sweep = ctx.call, ctx.sweep
+        if sweep is None:
+            raise RuntimeError(
+                "the forward wavefield was freed by the first backward; run the propagator again."
+            )
+        ctx.sweep = None
+        amplitudes, *arrays = ctx.saved_tensors
+        coefficients = dict(zip(ctx.names, arrays, strict=True))
+        residual = residual.contiguous()
+        if ctx.wanted:
+            sweep = _with_enough_snapshots(call, sweep, ctx.wanted, residual)
+        turned = adjoint(call.program, ctx.wanted, sources=ctx.needs_input_grad[2])
+        result = call.backend.run(_adjoint_sweep(call, sweep, turned.program, residual))
+        gradients = {
+            name: _gradient(
+                result.fields[gradient_name(name)], turned.gradients[name], coefficients, name,
+                sweep.history.stride,
+            )
+            for name in ctx.wanted
+        }
+        source = result.recorded[call.port] if ctx.needs_input_grad[2] else None
+        return (None, None, source, *(gradients.get(name) for name in ctx.names))
+
+
+def _forward_sweep(
+    call: Propagation, amplitudes: Tensor, coefficients: Mapping[str, Tensor]
+) -> Sweep:
+    return Sweep(
+        program=call.program,
+        n_shots=len(call.sources.first) - 1,
+        n_steps=amplitudes.shape[0],
+        coefficients={**coefficients, **call.profiles},
+        inputs={call.port: Injection(call.sources, amplitudes.contiguous())},
+        outputs={call.port: call.receivers},
+        dtype=amplitudes.dtype,
+    )
+
+
+def _keeping(
+    call: Propagation, sweep: Sweep, wanted: tuple[str, ...], adjoint_bandwidth: float
+) -> Sweep:
+    """The forward sweep with a history of the sums that the wanted coefficients multiply."""
+    if call.storage.mode == "none":
+        raise StorageError(
+            "storage mode 'none' keeps nothing of the forward wavefield, but the earth model "
+            "requires a gradient. Use mode 'auto' or 'device', or detach the model."
+        )
+    stride = call.storage.stride
+    if stride == "auto":
+        stride = largest_stride(call.time_step, call.forward_bandwidth, adjoint_bandwidth)
+    kept = with_sums(call.program, wanted)
+    sums = list(dict.fromkeys(name for (c, _), name in kept.sums.items() if c in wanted))
+    n_slots = -(-sweep.n_steps // stride)
+    shape = (*kept.shape[:-1], call.backend.padded(kept.shape[-1]))
+    size = len(sums) * sweep.n_shots * n_slots * int(np.prod(shape)) * sweep.dtype.itemsize
+    if call.storage.budget is not None and size > call.storage.budget:
+        raise StorageError(
+            f"the history takes {size / 1e9:.3g} GB at stride {stride}; the budget is "
+            f"{call.storage.budget / 1e9:.3g} GB. Propagate fewer shots at once or raise the budget."
+        )
+    slots = {
+        stored_name(name): empty((sweep.n_shots, n_slots, *shape), sweep.dtype) for name in sums
+    }
+    call.stride, call.kept_bytes = stride, size
+    return replace(
+        sweep,
+        history=History(stride, slots),
+        sampled=renamed(kept, {name: stored_name(name) for name in sums}),
+    )
+
+
+def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """An uninitialised tensor on the CPU; numpy asks the kernel for huge pages, torch does not."""
+    return torch.from_numpy(np.empty(shape, dtype=str(dtype).removeprefix("torch.")))
+
+
+def _with_enough_snapshots(
+    call: Propagation, sweep: Sweep, wanted: tuple[str, ...], residual: Tensor
+) -> Sweep:
+    """The sweep itself, or the forward run again where the adjoint source needs a finer stride.
+
+    Only now is the adjoint's bandwidth known: a residual that is noisy, or cut in the middle of
+    an arrival, has a wider spectrum than the source.
+    """
+    stride = sweep.history.stride
+    if stride == 1:
+        return sweep
+    found = bandwidth(residual.numpy().T, call.time_step, call.storage.tolerance)
+    allowed = largest_stride(call.time_step, call.forward_bandwidth, found)
+    if allowed >= stride:
+        return sweep
+    reason = (
+        f"the adjoint source reaches {found:.4g} Hz and the source {call.forward_bandwidth:.4g} "
+        f"Hz: snapshots every {stride} steps of {call.time_step:.3g} s would alias"
+    )
+    if call.storage.stride != "auto":
+        warnings.warn(
+            f"{reason}, so the gradient is inaccurate; stride {allowed} would do.", stacklevel=2
+        )
+        return sweep
+    warnings.warn(
+        f"{reason}. The forward run is repeated with stride {allowed}. Taper the ends of the "
+        f"traces, or set storage stride={allowed}, to avoid that.",
+        stacklevel=2,
+    )
+    injection = sweep.inputs[call.port]
+    coefficients = {n: a for n, a in sweep.coefficients.items() if n not in call.profiles}
+    again = _keeping(
+        call, _forward_sweep(call, injection.amplitudes, coefficients), wanted, found
+    )
+    call.backend.run(again)
+    return again
+
+
+def _adjoint_sweep(
+    call: Propagation, forward: Sweep, program: Program, residual: Tensor
+) -> Sweep:
+    gradients = tuple(name for name in program.fields if name.startswith(gradient_name("")))
+    quiet = program.with_updates(u for u in program.updates if u.target not in gradients)
+    return Sweep(
+        program=quiet,
+        sampled=program,
+        n_shots=forward.n_shots,
+        n_steps=forward.n_steps,
+        coefficients=forward.coefficients,
+        inputs={call.port: Injection(call.receivers, residual)},
+        outputs={call.port: call.sources} if program.outputs else {},
+        dtype=forward.dtype,
+        backwards=True,
+        history=forward.history,
+        results=gradients,
+    )
+
+
+def _gradient(
+    accumulated: Tensor,
+    factors: Monomial,
+    coefficients: Mapping[str, Tensor],
+    name: str,
+    stride: int,
+) -> Tensor:
+    """The gradient of a coefficient from its accumulated products; summed over shots if shared."""
+    gradient = accumulated * stride
+    for factor, power in factors:
+        gradient = gradient / coefficients[factor] ** power
+    if coefficients[name].shape[0] == 1:
+        gradient = tree_sum(gradient)[None]
+    return gradient
+
+
+def _illumination(call: Propagation, sweep: Sweep) -> Tensor:
+    """Energy of the stored sums over time, (n_shots, *padded shape)."""
+    (name,) = [
+        stored_name(s) for (c, _), s in with_sums(call.program, (call.illuminated or "",)).sums.items()
+        if c == call.illuminated
+    ]
+    slots = sweep.history.slots[name]
+    width = call.program.shape[-1]
+    energy = torch.zeros(slots.shape[0], *slots.shape[2:], dtype=slots.dtype)
+    for index in range(slots.shape[1]):
+        energy.addcmul_(slots[:, index], slots[:, index])
+    return energy[..., :width] * (sweep.history.stride * call.time_step)

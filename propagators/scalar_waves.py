@@ -1,0 +1,143 @@
+"""Constant-density acoustics: forward modelling and Born scattering."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from wavepipe.propagators.boundary import Boundary
+from wavepipe.propagators.call import Options, Shots, prepare
+from wavepipe.propagators.physics.scalar import scalar as scalar_page
+from wavepipe.propagators.recording import Recording
+from wavepipe.propagators.stencil.linearise import SCATTERED, born
+from wavepipe.propagators.storage.policy import Storage
+
+
+def scalar(
+    vp: Tensor,
+    spacing: float | Sequence[float],
+    dt: float,
+    *,
+    source_amplitudes: Tensor,
+    source_positions: ArrayLike,
+    receiver_positions: ArrayLike,
+    nt: int | None = None,
+    order: int = 4,
+    boundary: Boundary = Boundary(),
+    velocity_bound: float | None = None,
+    time_step: float | None = None,
+    correct_time_dispersion: bool = True,
+    storage: Storage = Storage(),
+    backend: str = "auto",
+    illumination: bool = False,
+) -> Recording:
+    """Pressure recorded in a medium of constant density.
+
+    Parameters
+    ----------
+    vp : (nz, nx) or (nz, ny, nx), m/s; or one model per shot, with n_shots as first axis
+        P-wave velocity. Its gradient, where required, is per shot for one model per shot.
+    spacing : m
+        Distance between nodes: one for all axes, or one per axis.
+    dt : s
+        Sample interval of amplitudes and recording; sample n is at n dt.
+    source_amplitudes : (n_shots, n_sources, nt)
+        s(t) of the equation below.
+    source_positions, receiver_positions : (n_shots, n, ndim), m
+        From node [0, 0] of `vp`, axis order (z, x) or (z, y, x), on or off the grid. A receiver
+        whose row is NaN is absent: its trace and gradient are zero.
+    nt
+        Samples to record; those of the amplitudes if None.
+    order : {2, 4, 6, 8}
+        Accuracy in space.
+    boundary
+        Absorbing layers and free surfaces.
+    velocity_bound : m/s
+        Upper bound of `vp` that fixes time step and layers; the maximum of `vp` if None. Pin it
+        in an inversion.
+    time_step : s
+        Step inside, any fraction of `dt`; 0.9 of the stability limit, at most `dt`, if None.
+    correct_time_dispersion
+        Remove the second-order error of the time stepping.
+    storage
+        How the forward wavefield is kept for the gradient of `vp`.
+    backend : {"auto", "c", "reference"}
+    illumination
+        Also return the source's illumination of the model (with a gradient only).
+
+    Returns
+    -------
+    Recording
+        ``recording["pressure"]``: (n_shots, n_receivers, nt).
+
+    Raises
+    ------
+    ModelError, GeometryError, StabilityError, DispersionError, OptionError, StorageError
+
+    Notes
+    -----
+    ``(1/vp^2) p_tt - laplacian p = s(t) delta(x - x_s)`` with delta = 1 / cell volume; in a
+    homogeneous 3-D medium ``p = s(t - r/vp) / (4 pi r)``. In 2-D a source is a line per metre.
+    Differentiable with respect to `vp` and `source_amplitudes`.
+    """
+    options = Options(
+        order, boundary, velocity_bound, time_step, correct_time_dispersion, storage, backend,
+        illumination,
+    )
+    shots = Shots(source_amplitudes, source_positions, receiver_positions, nt)
+    call = prepare(vp, spacing, dt, shots, options, scalar_page)
+    return call.record({"c2": (call.vp * call.time_step) ** 2})
+
+
+def scalar_born(
+    vp: Tensor,
+    scatter: Tensor,
+    spacing: float | Sequence[float],
+    dt: float,
+    *,
+    source_amplitudes: Tensor,
+    source_positions: ArrayLike,
+    receiver_positions: ArrayLike,
+    nt: int | None = None,
+    order: int = 4,
+    boundary: Boundary = Boundary(),
+    velocity_bound: float | None = None,
+    time_step: float | None = None,
+    correct_time_dispersion: bool = True,
+    storage: Storage = Storage(),
+    backend: str = "auto",
+    illumination: bool = False,
+) -> Recording:
+    """Pressure scattered once by a perturbation of the velocity.
+
+    Parameters
+    ----------
+    vp : m/s
+        Background velocity, as for `scalar`.
+    scatter : as `vp`, m/s
+        Perturbation of `vp`. Where it is zero throughout, as for migration, the scattered
+        wavefield is not propagated forward.
+
+    Returns
+    -------
+    Recording
+        ``recording["pressure"]``: the scattered field, the derivative of `scalar`'s recording
+        in the direction of `scatter`.
+
+    Notes
+    -----
+    The other parameters are those of `scalar`. The RTM image of gathers d is ``J^T d``, minus
+    the gradient of ``1/2 |J scatter - d|^2`` with respect to `scatter` at zero. Differentiable
+    with respect to `vp`, `scatter` and `source_amplitudes`.
+    """
+    options = Options(
+        order, boundary, velocity_bound, time_step, correct_time_dispersion, storage, backend,
+        illumination,
+    )
+    shots = Shots(source_amplitudes, source_positions, receiver_positions, nt)
+    call = prepare(vp, spacing, dt, shots, options, scalar_page, coefficient_of_born="c2")
+    step = call.time_step**2
+    perturbation = 2 * call.vp * call.extended(scatter) * step
+    return call.record({"c2": call.vp**2 * step, "c2" + SCATTERED: perturbation})

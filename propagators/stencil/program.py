@@ -1,0 +1,184 @@
+"""One time step of a wave equation, as data.
+
+A step is an ordered list of updates, each linear in the wavefields, on a box of the grid:
+
+    target[i] = keep[i] * target[i] + sum over terms of
+                scale * left[i] * sum_k weight_k * right[i + k] * field[i + k]
+
+Fields live on boxes and are zero outside. `left`, `right` and `keep` are monomials: products of
+powers of coefficient arrays. That form is closed under transposition, linearisation and scaling
+(the modules beside this one), so a physics is written once and everything else is derived.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+Offset = tuple[int, ...]
+Box = tuple[tuple[int, int], ...]
+Monomial = tuple[tuple[str, int], ...]
+Swap = tuple[str, str]
+
+ONE: Monomial = ()
+
+
+def monomial(factors: Mapping[str, int]) -> Monomial:
+    """Sorted product of powers, without the factors whose power is zero."""
+    return tuple(sorted((name, power) for name, power in factors.items() if power))
+
+
+def multiply(a: Monomial, b: Monomial, sign: int = 1) -> Monomial:
+    """Product of two monomials, or the quotient where `sign` is -1."""
+    powers = dict(a)
+    for name, power in b:
+        powers[name] = powers.get(name, 0) + sign * power
+    return monomial(powers)
+
+
+def reach(box: Box, offsets: Iterable[Offset]) -> Box:
+    """Smallest box that holds every point i + k for i in `box` and k in `offsets`."""
+    offsets = tuple(offsets)
+    return tuple(
+        (lo + min(k[axis] for k in offsets), hi + max(k[axis] for k in offsets))
+        for axis, (lo, hi) in enumerate(box)
+    )
+
+
+def meet(a: Box, b: Box) -> Box:
+    """Intersection of two boxes; empty where some axis has lo >= hi."""
+    return tuple((max(p, r), min(q, s)) for (p, q), (r, s) in zip(a, b, strict=True))
+
+
+def is_empty(box: Box) -> bool:
+    """Whether the box holds no point."""
+    return any(lo >= hi for lo, hi in box)
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """``scale * left[i] * sum_k weight_k * right[i + k] * field[i + k]``."""
+
+    scale: float
+    left: Monomial
+    taps: tuple[tuple[Offset, float], ...]
+    right: Monomial
+    field: str
+
+    @property
+    def offsets(self) -> tuple[Offset, ...]:
+        """Where the term reads, relative to the point it updates."""
+        return tuple(offset for offset, _ in self.taps)
+
+    @property
+    def is_pointwise(self) -> bool:
+        """Whether the term reads only the point it updates."""
+        return all(not any(offset) for offset in self.offsets)
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """What remains of the target: ``number * monomial``."""
+
+    number: float = 1.0
+    factors: Monomial = ONE
+
+    def times(self, other: "Keep") -> "Keep":
+        """Product of two factors."""
+        return Keep(self.number * other.number, multiply(self.factors, other.factors))
+
+
+UNCHANGED = Keep()
+DISCARDED = Keep(0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """``target = keep * target + sum(terms)`` on a box."""
+
+    target: str
+    terms: tuple[Term, ...]
+    box: Box
+    keep: Keep = UNCHANGED
+
+    def field_reads(self) -> set[str]:
+        """Arrays that the terms read, what the target keeps left aside."""
+        return {
+            name
+            for term in self.terms
+            for name in (term.field, *(n for n, _ in (*term.left, *term.right)))
+        }
+
+    def reads(self) -> dict[str, set[Offset]]:
+        """Every array read, with the offsets at which it is read."""
+        here = (0,) * len(self.box)
+        arrays: dict[str, set[Offset]] = {}
+        for name, _ in self.keep.factors:
+            arrays.setdefault(name, set()).add(here)
+        if self.keep.number:
+            arrays.setdefault(self.target, set()).add(here)
+        for term in self.terms:
+            for name, _ in term.left:
+                arrays.setdefault(name, set()).add(here)
+            for name in (term.field, *(name for name, _ in term.right)):
+                arrays.setdefault(name, set()).update(term.offsets)
+        return arrays
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """Where a wavefield meets the outside: ``field += factors * amplitude`` or its transpose.
+
+    An input adds amplitudes at points after the updates of a step; an output reads
+    ``factors * field`` at points before them.
+    """
+
+    name: str
+    field: str
+    factors: Monomial = ONE
+
+
+@dataclass(frozen=True)
+class Program:
+    """One time step: fields on boxes, coefficients, updates and swaps, and its ports."""
+
+    shape: tuple[int, ...]
+    order: int
+    spacing: tuple[float, ...]
+    fields: Mapping[str, Box]
+    coefficients: Mapping[str, tuple[int, ...]]
+    """Name -> the axes it varies along."""
+    updates: tuple[Update, ...]
+    swaps_before: tuple[Swap, ...] = ()
+    swaps_after: tuple[Swap, ...] = ()
+    inputs: tuple[Port, ...] = ()
+    outputs: tuple[Port, ...] = ()
+    vanishing: frozenset[str] = frozenset()
+    """Fields that are zero, or have no effect, in the inner order/2 cells of their box."""
+    local: frozenset[str] = frozenset()
+    """Fields without a life between steps: written before they are read in every step."""
+    sums: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """(coefficient, target) -> the field that holds the sum this coefficient multiplies."""
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def box(self) -> Box:
+        """The whole grid."""
+        return tuple((0, n) for n in self.shape)
+
+    def with_updates(self, updates: Iterable[Update]) -> "Program":
+        """The same program with other updates; empty ones are left out."""
+        kept = (u for u in updates if not is_empty(u.box))
+        return replace(self, updates=tuple(kept))
+
+
+def rename_after(swaps: Iterable[Swap], name: str) -> str:
+    """The name by which the content of array `name` goes after the swaps."""
+    for a, b in swaps:
+        if name == a:
+            name = b
+        elif name == b:
+            name = a
+    return name

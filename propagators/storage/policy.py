@@ -1,0 +1,95 @@
+"""How the forward wavefield is kept for the gradient, and how often."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from wavepipe.propagators.errors import OptionError
+
+MODES = ("auto", "device", "none")
+METHODS = ("auto", "snapshots")
+COMPRESSIONS = ("none",)
+
+ALIAS_TOLERANCE = 1e-4
+"""Relative amplitude that may lie above a measured bandwidth; the gradient's error follows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """Where and how the forward wavefield is kept until the gradient is made.
+
+    What is kept are the sums of stencils that the earth model multiplies, at every `stride`-th
+    step.
+    """
+
+    mode: Literal["auto", "device", "none"] = "auto"
+    """``device``: in the memory of the device that propagates; ``none``: nothing is kept and a
+    gradient of the earth model is an error; ``auto``: device."""
+    method: Literal["auto", "snapshots"] = "auto"
+    """``snapshots``: every stride-th step."""
+    compression: Literal["none"] = "none"
+    stride: int | Literal["auto"] = "auto"
+    """Steps between two snapshots; ``auto``: as many as the bandwidths of source and adjoint
+    source allow, ``1 / (stride time_step) > f_forward + f_adjoint``."""
+    path: Path | None = None
+    """Folder for modes that write to disk; none does yet."""
+    budget: int | None = None
+    """Bytes that the history of one call may take; None: no limit."""
+    max_gradient_error: float | None = None
+    """Relative error of the gradient that a stride above 1 may cause; None: 1e-4."""
+
+    def __post_init__(self) -> None:
+        for name, known in (("mode", MODES), ("method", METHODS), ("compression", COMPRESSIONS)):
+            value = getattr(self, name)
+            if value not in known:
+                raise OptionError(f"storage {name} {value!r} does not exist; use {_list(known)}.")
+        if self.stride != "auto" and (
+            isinstance(self.stride, bool | str) or int(self.stride) != self.stride or self.stride < 1
+        ):
+            raise OptionError(
+                f"storage stride is {self.stride!r}; use 'auto' or a whole number of steps >= 1."
+            )
+        if self.path is not None:
+            raise OptionError(
+                f"storage path {str(self.path)!r} has no use: no mode among {_list(MODES)} "
+                "writes to disk. Leave it out."
+            )
+        if self.budget is not None and self.budget <= 0:
+            raise OptionError(f"storage budget is {self.budget} bytes; it must be positive.")
+        if self.max_gradient_error is not None and not 0 < self.max_gradient_error < 1:
+            raise OptionError(
+                f"max_gradient_error is {self.max_gradient_error}; it must lie between 0 and 1."
+            )
+
+    @property
+    def tolerance(self) -> float:
+        """Relative amplitude that counts as beyond the bandwidth."""
+        return self.max_gradient_error or ALIAS_TOLERANCE
+
+
+def largest_stride(time_step: float, forward: float, adjoint: float) -> int:
+    """Most steps between snapshots for which the gradient's products do not alias.
+
+    Parameters
+    ----------
+    time_step : s
+    forward, adjoint : Hz
+        Highest frequencies of the source and of the adjoint source.
+
+    Notes
+    -----
+    The gradient is the mean of a product of two wavefields, whose spectrum ends at
+    ``forward + adjoint``; sampled at 1 / (stride time_step), a frequency above that folds onto
+    zero only if it reaches the sampling frequency itself.
+    """
+    total = forward + adjoint
+    if total <= 0:
+        return 1
+    stride = int(1 / (time_step * total))
+    while stride > 1 and stride * time_step * total >= 1:
+        stride -= 1
+    return max(stride, 1)
+
+
+def _list(names: tuple[str, ...]) -> str:
+    return ", ".join(repr(n) for n in names)

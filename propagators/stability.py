@@ -22,9 +22,10 @@ from wavepipe.propagators.errors import DispersionError, OptionError, StabilityE
 from wavepipe.propagators.stencil.derivatives import ORDERS, second_derivative_weights
 
 SAFETY = 0.9
-"""Part of the stability limit that a step chosen here uses. The limit is that of the stencil
-alone; the absorbing layers' memory variables raise the largest eigenvalue a little, and a step
-right at the limit lets rounding errors of the shortest waves grow linearly."""
+"""Part of the stability limit that a step chosen here uses. White noise in small models of orders 2
+to 8 with absorbing layers of 5 and 20 cells stayed bounded for 4000 steps up to the limit itself;
+but near it the shortest waves stand almost still and answer rounding errors with large amplitudes
+(1 / cos(omega D / 2)), and die out ten times more slowly."""
 
 FEWEST_POINTS = 2.2
 """Points a wavelength below which a grid is refused: 2 is the grid's own Nyquist wavenumber."""

@@ -21,6 +21,9 @@ from wavepipe.propagators.backends.layout import (
 from wavepipe.propagators.backends.sweep import Points, Sweep, SweepResult
 from wavepipe.propagators.stencil.program import Monomial, Port, Program, Update
 
+STRIP_BYTES = 400_000
+"""Of the planes a stencil reads and writes: about half of a core's second-level cache."""
+
 _C_NAMES = {torch.float32: "float", torch.float64: "double"}
 
 
@@ -85,6 +88,7 @@ def _call(
     by_shot, threads = _division(sweep)
     stride = sweep.history.stride if sweep.history else 1
     numbers = [sweep.n_shots, sweep.n_steps, stride, sweep.backwards, by_shot, threads]
+    numbers += _strips(sweep.program, arrays, itemsize)
     pointers, per_shot, per_slot, strides = [], [], [], []
     for name in source.arrays:
         layout, memory = arrays.layout[name], arrays.memory[name]
@@ -116,6 +120,15 @@ def _division(sweep: Sweep) -> tuple[bool, int]:
     if by_shot:
         return True, min(threads, sweep.n_shots)
     return False, min(threads, sweep.program.shape[0])
+
+
+def _strips(program: Program, arrays: _Arrays, itemsize: int) -> tuple[int, int]:
+    """Rows of a plane, and how many of them a sweep takes at a time."""
+    if program.ndim == 2:
+        return 1, 1
+    rows = program.shape[1]
+    pitch = max(layout.strides[1] for layout in arrays.layout.values()) * itemsize
+    return rows, min(rows, max(8, STRIP_BYTES // (pitch * (program.order + 3))))
 
 
 def _allocate(sweep: Sweep, slots: Sequence[str]) -> _Arrays:

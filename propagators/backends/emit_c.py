@@ -81,7 +81,7 @@ class _Emitter:
         """Functions of the phases of one step; their names in order."""
         self.program = program
         calls = []
-        for number, phase in enumerate(phases(program.updates, 0)):
+        for number, phase in enumerate(phases(program.updates, range(self.ndim - 1))):
             name = f"step{index}_phase{number}"
             self.functions.append(self._phase(name, phase))
             self.source.ranges.append(phase)
@@ -98,42 +98,25 @@ class _Emitter:
         used = sorted({n for u in updates for n in (u.target, *u.reads())})
         lines = [
             f"static void {name}(REAL *const *A, const long *S, const long *B, "
-            "long begin, long end)",
+            "long z_begin, long z_end, long y_begin, long y_end)",
             "{",
         ]
         for n in used:
             i = self.names.index(n)
             lines.append(f"  REAL *restrict {n}_0 = A[{i}];")
-            for axis in range(self.ndim - 1):
-                lines.append(f"  const long {n}_s{axis} = S[{i * self.ndim + axis}];")
-        lines.append("  for (long z = begin; z < end; z++) {")
-        lines += self._inner(updates, 1, "    ", {})
+            if self._varies_on_grid(n):
+                for axis in range(self.ndim - 1):
+                    lines.append(f"  const long {n}_s{axis} = S[{i * self.ndim + axis}];")
+        lines.append("  for (long z = z_begin; z < z_end; z++)")
+        if self.ndim == 3:
+            lines.append("  for (long y = y_begin; y < y_end; y++)")
+        lines.append("  {")
+        for phase in phases(updates, (self.ndim - 1,)):
+            for group in grouped(phase):
+                lines += self._row(group, "    ")
         lines += ["  }", "}"]
         text = "\n".join(lines).replace("REAL", self.dtype)
         return text
-
-    def _inner(
-        self, updates: list[Update], axis: int, pad: str, guards: dict[int, str]
-    ) -> list[str]:
-        """Loops over the remaining axes, one after another for the phases along each."""
-        lines: list[str] = []
-        for phase in phases(updates, axis):
-            if axis < self.ndim - 1:
-                low, high = self._range(phase, axis)
-                lines.append(f"{pad}for (long y = {low}; y < {high}; y++) {{")
-                lines += self._inner(phase, axis + 1, pad + "  ", guards)
-                lines.append(f"{pad}}}")
-            else:
-                for group in grouped(phase):
-                    lines += self._row(group, pad)
-        return lines
-
-    def _range(self, updates: list[Update], axis: int) -> tuple[str, str]:
-        """Union of boxes along an axis, as a pair of bounds of its own."""
-        lo = min(u.box[axis][0] for u in updates)
-        hi = max(u.box[axis][1] for u in updates)
-        box = tuple((lo, hi) if a == axis else b for a, b in enumerate(updates[0].box))
-        return self._bound(Update(updates[0].target, (), box), axis)
 
     def _row(self, group: list[Update], pad: str) -> list[str]:
         """One loop over x for updates on one box."""
@@ -358,7 +341,8 @@ def _phase_calls(step: list[str], first_range: int, pad: str) -> list[str]:
     lines = []
     for number, name in enumerate(step):
         lines += [
-            f"{pad}sweep({name}, A, S, B, R + {4 * (first_range + number)}, part, parts);",
+            f"{pad}sweep({name}, A, S, B, R + {4 * (first_range + number)}, I[6], I[7], "
+            "part, parts);",
             f"{pad}BARRIER",
         ]
     return lines
@@ -376,18 +360,22 @@ def _driver(
     n = len(names)
     lines = [
         "#define BARRIER if (team) { _Pragma(\"omp barrier\") }",
-        "typedef void phase(real *const *, const long *, const long *, long, long);",
-        "/* Planes of a phase are up to two ranges: both slabs of a layer, or everything. */",
+        "typedef void phase(real *const *, const long *, const long *, long, long, long, long);",
+        "/* Planes of a phase are up to two ranges: both slabs of a layer, or everything. A thread",
+        "   takes its share of planes in strips of rows, so that a stencil's planes stay in cache. */",
         "static void sweep(phase *run, real *const *A, const long *S, const long *B,",
-        "                  const long *r, long part, long parts)",
+        "                  const long *r, long rows, long strip, long part, long parts)",
         "{",
         "  const long n0 = r[1] - r[0], n1 = r[3] - r[2];",
         "  long b, e; share(n0 + n1, part, parts, &b, &e);",
-        "  if (b < n0) run(A, S, B, r[0] + b, r[0] + (e < n0 ? e : n0));",
-        "  if (e > n0) run(A, S, B, r[2] + (b > n0 ? b - n0 : 0), r[2] + e - n0);",
+        "  for (long y = 0; y < rows; y += strip) {",
+        "    const long y_end = y + strip < rows ? y + strip : rows;",
+        "    if (b < n0) run(A, S, B, r[0] + b, r[0] + (e < n0 ? e : n0), y, y_end);",
+        "    if (e > n0) run(A, S, B, r[2] + (b > n0 ? b - n0 : 0), r[2] + e - n0, y, y_end);",
+        "  }",
         "}",
         "",
-        "/* I: n_shots n_steps stride backwards by_shot threads */",
+        "/* I: n_shots n_steps stride backwards by_shot threads rows strip */",
         "static void propagate(long shot, int team, long part, long parts, const long *I,",
         "                      real *const *base, const long *per_shot, const long *per_slot,",
         "                      const long *S, const long *B, const long *R, const points *P)",

@@ -2,7 +2,7 @@
 
 Two updates depend on each other if one writes what the other reads or writes. If that crosses
 points along an axis, they cannot share a sweep along it. A phase is a set of updates that can:
-on the outermost axis a barrier separates phases, on inner axes loops follow one another.
+across rows a barrier separates phases, within a row loops follow one another.
 """
 
 from collections.abc import Sequence
@@ -23,14 +23,14 @@ def links(first: Update, then: Update) -> set[Offset]:
     return found
 
 
-def phases(updates: Sequence[Update], axis: int) -> list[list[Update]]:
-    """The fewest sweeps along `axis` that respect every dependence, each update in the latest."""
+def phases(updates: Sequence[Update], axes: Sequence[int]) -> list[list[Update]]:
+    """The fewest sweeps that respect every dependence across `axes`, each update in the latest."""
     depth = [0] * len(updates)
     for i in reversed(range(len(updates))):
         for j in range(i + 1, len(updates)):
             offsets = links(updates[i], updates[j])
             if offsets:
-                crosses = any(offset[axis] for offset in offsets)
+                crosses = any(offset[axis] for offset in offsets for axis in axes)
                 depth[i] = max(depth[i], depth[j] + crosses)
     last = max(depth, default=0)
     return [

@@ -30,6 +30,7 @@ from wavepipe.propagators.storage.policy import Storage
 from wavepipe.propagators.time_resampling import (
     TimeGrid,
     bandwidth,
+    pass_band,
     plan_time_grid,
     recording_operator,
     source_operator,
@@ -152,6 +153,8 @@ def prepare(
     velocity = _velocity_bound(models, options.velocity_bound)
     _judge_dispersion(models, domain, bandwidth(samples, dt, SIGNIFICANT))
     grid = _clock(dt, max(nt, nt_source), domain, velocity, options)
+    _judge_pass_band(samples, grid, options)
+    internal = _internal(amplitudes.to(models.dtype), grid, options) / domain.cell_volume
     program = _program(domain, page, coefficient_of_born)
     like = torch.zeros((), dtype=models.dtype)
     frequency = options.boundary.pml_frequency
@@ -166,7 +169,9 @@ def prepare(
         sources=domain.points(sources),
         receivers=domain.points(receivers),
         port="pressure",
-        forward_bandwidth=bandwidth(samples, dt, options.storage.tolerance),
+        forward_bandwidth=bandwidth(
+            internal.detach().T.numpy(), grid.time_step, options.storage.tolerance
+        ),
         illuminated=_illuminated(options, coefficient_of_born),
     )
     return Call(
@@ -175,7 +180,7 @@ def prepare(
         options=options,
         propagation=propagation,
         vp=domain.extended(models),
-        amplitudes=_internal(amplitudes.to(models.dtype), grid, options) / domain.cell_volume,
+        amplitudes=internal,
         n_shots=n_shots,
         n_receivers=receivers.shape[1],
         nt_recorded=nt,
@@ -258,6 +263,20 @@ def _judge_dispersion(models: Tensor, domain: Domain, frequency: float) -> None:
         check_dispersion(slowest, domain.spacing, frequency, domain.order)
     except DispersionError as error:
         warnings.warn(str(error), DispersionWarning, stacklevel=4)
+
+
+def _judge_pass_band(samples: NDArray[np.floating], grid: TimeGrid, options: Options) -> None:
+    """Warn of frequencies that the change of clocks takes out of the sources."""
+    highest = bandwidth(samples, grid.dt, SIGNIFICANT)
+    edge = pass_band(grid, options.correct_time_dispersion)
+    if highest > edge:
+        warnings.warn(
+            f"the sources reach {highest:.4g} Hz; with time_step {grid.time_step:.3g} s and dt "
+            f"{grid.dt:.3g} s only frequencies up to {edge:.4g} Hz are kept unchanged. Filter the "
+            "sources or use a shorter time_step and dt.",
+            DispersionWarning,
+            stacklevel=4,
+        )
 
 
 def _clock(

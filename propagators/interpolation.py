@@ -8,7 +8,8 @@ a point source keeps its strength exactly. An axis on which the point lies on a 
 
 `KAISER_BETA` minimises the largest error of a plane wave :math:`e^{ikx}` over all positions between
 two nodes and all wavelengths of 5 cells and more (a search in steps of 0.01). That error is 7.1e-4
-per axis; at 20 cells it is 3.2e-4 and vanishes for longer waves, at 4 cells it is 1.2e-2.
+per axis, and in any direction of 2-D or 3-D below 2.2e-3; at 20 cells it is 3.2e-4 and vanishes for
+longer waves, at 4 cells it is 1.2e-2.
 
 At a pressure-free face the wavefield is odd about the face's row of nodes: a weight that falls
 outside is subtracted from the node that mirrors it, and the face's own row, where the wavefield

@@ -127,7 +127,12 @@ def points_needed(order: int, tolerance: float = TOLERATED_ERROR) -> float:
 
 
 def check_dispersion(
-    vp_min: float, spacing: Sequence[float], max_frequency: float, order: int
+    vp_min: float,
+    spacing: Sequence[float],
+    max_frequency: float,
+    order: int,
+    *,
+    stacklevel: int = 2,
 ) -> None:
     """Refuse a hopeless grid, warn of a coarse one.
 
@@ -141,6 +146,8 @@ def check_dispersion(
         Highest frequency that the source holds in earnest; 0 passes.
     order : {2, 4, 6, 8}
         Order of the space derivatives.
+    stacklevel : int
+        Which caller the warning points at, as in `warnings.warn`.
 
     Raises
     ------
@@ -176,7 +183,7 @@ def check_dispersion(
     warnings.warn(
         f"{finding}: its phase velocity is wrong by {error:.1%}. {remedy}",
         DispersionWarning,
-        stacklevel=2,
+        stacklevel=stacklevel,
     )
 
 

@@ -21,7 +21,7 @@ scheme answers at :math:`\omega` with the exact solution of the spatial problem 
 
 with H the spectrum of the same Kaiser-windowed sinc (times `dt` or `D`). The leapfrog scheme has no
 wave above :math:`\theta = 2/D`, and near that limit the transform smears a sample over the whole
-record. H therefore ends at :math:`\theta D / 2 =` 0.71 at the latest; `pass_band` says up to which
+record. H therefore ends at :math:`\theta D / 2 =` 0.7 at the latest; `pass_band` says up to which
 frequency a signal comes through unchanged.
 """
 
@@ -49,6 +49,11 @@ CORRECTED_CUTOFF = 0.56
 """Largest cutoff with the time-dispersion correction, as theta D / 2. The pass band then reaches
 theta D / 2 = 0.43, which a leapfrog step at nine tenths of its limit meets at 4 points a
 wavelength of the fastest velocity in 2-D and 3 in 3-D: coarser than any grid should be used."""
+
+LARGEST_SPREAD = 2500
+"""Internal steps over which the correction may spread a sample, which at frequency omega is
+1 - cos(omega D / 2) of its time. Where the cutoff above would spread the last sample of a long
+record further (more than some 9000 steps), the cutoff is lowered, to bound the matrices."""
 
 DROP_BELOW = 1e-7
 """Entries below this fraction of the largest of their sample's are not stored."""
@@ -105,7 +110,7 @@ def plan_time_grid(
         raise OptionError(f"nt is {nt}; at least one time sample is needed.")
     if _is_identity(dt, step, correct_time_dispersion):
         return TimeGrid(float(dt), int(nt), float(dt), 0, int(nt))
-    reach = HALF_WIDTH * _cutoff_period(dt, step, correct_time_dispersion)
+    reach = HALF_WIDTH * _cutoff_period(dt, nt, step, correct_time_dispersion)
     before = int(np.ceil(reach / step))
     after = int(np.ceil(((nt - 1) * dt + reach) / step))
     return TimeGrid(float(dt), int(nt), float(step), before, before + after + 1)
@@ -118,7 +123,7 @@ def pass_band(grid: TimeGrid, correct_time_dispersion: bool) -> float:
     """
     if _is_identity(grid.dt, grid.time_step, correct_time_dispersion):
         return 0.5 / grid.dt
-    period = _cutoff_period(grid.dt, grid.time_step, correct_time_dispersion)
+    period = _cutoff_period(grid.dt, grid.nt, grid.time_step, correct_time_dispersion)
     return PASS_EDGE * 0.5 / period
 
 
@@ -198,7 +203,7 @@ def bandwidth(samples: ArrayLike, dt: float, tolerance: float) -> float:
         spectrum = fft.rfft(signals[first : first + rows], length, axis=-1)
         energy += np.sum(spectrum.real**2 + spectrum.imag**2, axis=0)
     total = energy.sum()
-    if total == 0.0:
+    if total == 0.0 or not np.isfinite(total):
         return 0.0
     above = np.cumsum(energy[::-1])[::-1]  # above[k]: energy at and above frequency k
     last = np.flatnonzero(above >= tolerance**2 * total)[-1]
@@ -209,11 +214,14 @@ def _is_identity(dt: float, time_step: float, correct_time_dispersion: bool) -> 
     return not correct_time_dispersion and abs(time_step - dt) <= 1e-12 * dt
 
 
-def _cutoff_period(dt: float, time_step: float, correct_time_dispersion: bool) -> float:
+def _cutoff_period(dt: float, nt: int, time_step: float, correct_time_dispersion: bool) -> float:
     """Sample interval whose Nyquist frequency is the kernel's cutoff, s."""
-    if correct_time_dispersion:
-        return max(dt, np.pi * time_step / (2.0 * CORRECTED_CUTOFF))
-    return max(dt, time_step)
+    if not correct_time_dispersion:
+        return max(dt, time_step)
+    spread = min(LARGEST_SPREAD * time_step / (nt * dt), 1.0)
+    highest = np.sqrt(1.0 - (1.0 - spread) ** 2)
+    cutoff = min(CORRECTED_CUTOFF, highest / _stop()[0])
+    return float(max(dt, np.pi * time_step / (2.0 * cutoff)))
 
 
 def _kernel(t: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -252,7 +260,7 @@ def _stop() -> tuple[float, float]:
 
 def _kernel_rows(grid: TimeGrid, interval: float) -> sparse.csr_matrix:
     """Row n: the kernel about t = n dt at the internal steps, times interval over its period."""
-    period = _cutoff_period(grid.dt, grid.time_step, False)
+    period = _cutoff_period(grid.dt, grid.nt, grid.time_step, False)
     centre = np.arange(grid.nt) * (grid.dt / grid.time_step) + grid.before
     first = np.ceil(centre - HALF_WIDTH * period / grid.time_step).astype(np.int64)
     steps = first[:, None] + np.arange(int(2 * HALF_WIDTH * period / grid.time_step) + 1)
@@ -266,7 +274,7 @@ def _kernel_rows(grid: TimeGrid, interval: float) -> sparse.csr_matrix:
 def _corrected_rows(grid: TimeGrid, interval: float, recording: bool) -> sparse.csr_matrix:
     """Row n: the warped kernel of user sample n at the internal steps."""
     step = grid.time_step
-    period = _cutoff_period(grid.dt, step, True)
+    period = _cutoff_period(grid.dt, grid.nt, step, True)
     edge, lift = _stop()
     highest = edge * np.pi / period
     # A frequency arrives early by the cosine of omega D / 2: row n spans slowest * n dt ... n dt.

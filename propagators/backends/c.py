@@ -103,7 +103,7 @@ def _call(
         _longs(per_shot),
         _longs(per_slot),
         _longs(strides),
-        _longs(_bounds(source, sweep.program, arrays, itemsize)),
+        _longs(_bounds(source, sweep, itemsize)),
         _longs(_ranges(source)),
         structs,
     )
@@ -161,8 +161,9 @@ def _zeros(shots: int, size: int, kind: np.dtype[np.generic]) -> NDArray[np.gene
     return raw[start : start + shots * size].reshape(shots, size)
 
 
-def _bounds(source: Source, program: Program, arrays: _Arrays, itemsize: int) -> list[int]:
+def _bounds(source: Source, sweep: Sweep, itemsize: int) -> list[int]:
     """Low and high bound of every box; rows go on to the end of their last vector where they may."""
+    program = sweep.sampled or sweep.program  # the one that knows the slots
     bounds: list[int] = []
     for update, axis in source.bounds:
         low, high = update.box[axis]

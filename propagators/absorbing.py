@@ -8,11 +8,12 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-REFLECTION = 1e-3
-"""Theoretical reflection at normal incidence; smaller values reflect more on the grid."""
+REFLECTION = 1e-5
+"""Theoretical reflection at normal incidence. On paths along a layer 20 cells thick, over 20
+wavelengths, 1e-3 leaves an error of 11 %, 1e-5 leaves 1.4 %; at 10 cells it does no harm yet."""
 
-POWER = 2
-"""Of the damping profile."""
+POWER = 3
+"""Of the damping profile; better along the layer than 2, equal elsewhere."""
 
 
 def layer_profiles(

@@ -1,0 +1,105 @@
+"""Arguments and options that the commands share, and the job they lead to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from wavepipe.pipeline.job import Job
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+job_argument = click.argument("job_file", metavar="JOB.yaml", type=click.Path(path_type=Path))
+
+set_option = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Replace a value of the job file: fwi.smoothing=30, fwi.stages.0.iterations=2. "
+    "May be given several times; the value is YAML.",
+)
+
+output_option = click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Run folder, instead of output.folder. It must not hold a run.",
+)
+
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Worker processes on this machine, instead of cluster.workers.",
+)
+
+scheduler_option = click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Address of a running Dask scheduler, such as tcp://127.0.0.1:8786.",
+)
+
+
+def run_options(command: F) -> F:
+    """Add everything that ``model``, ``rtm`` and ``fwi`` share to `command`.
+
+    The command gets ``job_file``, ``overrides``, ``output``, ``workers`` and ``scheduler``, and
+    passes them on to `load_job`.
+    """
+    for option in (scheduler_option, workers_option, output_option, set_option, job_argument):
+        command = option(command)
+    return command
+
+
+def load_job(
+    kind: Literal["model", "rtm", "fwi"],
+    job_file: Path,
+    overrides: tuple[str, ...] = (),
+    output: Path | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+) -> Job:
+    """The checked job of a command line; nothing heavy is imported and no data is read.
+
+    Raises
+    ------
+    WavepipeError
+        The job is wrong, is of another kind, names files that are not there, or its run folder
+        cannot be used.
+    """
+    from wavepipe.pipeline.job import check_files, check_kind, read_job
+    from wavepipe.pipeline.run_folder import RunFolder
+
+    given = list(overrides)
+    if output is not None:
+        given.append(f"output.folder={_quoted(str(output.absolute()))}")
+    if scheduler is not None:
+        given.append(f"cluster.address={_quoted(scheduler)}")
+        given.append("cluster.kind=address")
+    if workers is not None:
+        given.append(f"cluster.workers={workers}")
+    job = read_job(job_file, given)
+    check_kind(job, kind)
+    check_files(job)
+    RunFolder(job.output_folder).check()
+    return job
+
+
+def _quoted(text: str) -> str:
+    """`text` as a YAML string, whatever it looks like."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def run_started(folder: Path) -> None:
+    """Note that work has begun in `folder`: from here on an interruption is exit code 75."""
+    from wavepipe.cli.main import Progress
+
+    context = click.get_current_context(silent=True)
+    progress = context.find_object(Progress) if context is not None else None
+    if progress is not None:
+        progress.run_folder = folder

@@ -1,0 +1,31 @@
+"""How a run ended: in words and as an exit code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from wavepipe.cli import exit_codes
+
+if TYPE_CHECKING:
+    from wavepipe.pipeline.execution import Outcome
+
+LISTED = 10
+"""Failed shots that are named one by one."""
+
+
+def report_outcome(outcome: Outcome) -> int:
+    """Say where the results are and which shots are missing; the exit code."""
+    click.echo(f"{len(outcome.shots)} shots done; results in {outcome.folder}")
+    for failure in outcome.failures[:LISTED]:
+        click.echo(f"shot {failure.label} failed: {failure.reason}", err=True)
+    if len(outcome.failures) > LISTED:
+        click.echo(f"... and {len(outcome.failures) - LISTED} more", err=True)
+    if outcome.accepted:
+        return exit_codes.DONE
+    click.echo(
+        f"Error: {len(outcome.failures)} shots failed, more than run.max_failed_shots allows.",
+        err=True,
+    )
+    return exit_codes.FAILED_SHOTS

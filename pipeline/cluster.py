@@ -1,0 +1,168 @@
+"""Where a graph is computed: local worker processes, a running scheduler, or this process."""
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import dask
+from dask._task_spec import Task
+from dask.local import get_sync
+from distributed import CancelledError, Client, KilledWorker, LocalCluster
+
+from wavepipe.pipeline.errors import ClusterError
+from wavepipe.pipeline.graph import TOPIC, Key
+from wavepipe.pipeline.partial import Partial
+
+logger = logging.getLogger(__name__)
+
+OnBatch = Callable[[Mapping[str, object]], None]
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds a scheduler has to answer, and then again for its first worker."""
+
+SETTINGS = {
+    "distributed.scheduler.worker-saturation": 1.0,
+    # Any end of a worker, also a benign one, counts against the batches it holds.
+    "distributed.scheduler.allowed-failures": 10,
+    "distributed.comm.timeouts.connect": f"{CONNECT_TIMEOUT:.0f}s",
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.large-graph-warning-threshold": "1GB",
+}
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+class Cluster(Protocol):
+    """Computes graphs."""
+
+    n_workers: int
+
+    def compute(self, graph: dict[Key, Task], root: Key, on_batch: OnBatch) -> Partial:
+        """Value of the root; `on_batch` hears of every batch that is done."""
+
+
+@dataclass(frozen=True)
+class InProcess:
+    """Computes a graph in this process, task by task: for tests and for debugging a leaf."""
+
+    n_workers: int = 1
+
+    def compute(self, graph: dict[Key, Task], root: Key, on_batch: OnBatch) -> Partial:
+        """Value of the root."""
+        result = get_sync(graph, root)
+        on_batch({"shots": len(result.shots) + len(result.failures)})
+        return result
+
+
+@dataclass(frozen=True)
+class DaskCluster:
+    """Computes a graph on the workers of a Dask scheduler."""
+
+    client: Client = field(repr=False)
+    n_workers: int = 1
+
+    def compute(self, graph: dict[Key, Task], root: Key, on_batch: OnBatch) -> Partial:
+        """Value of the root.
+
+        Raises
+        ------
+        ClusterError
+            Workers keep dying, or the scheduler is lost.
+        """
+        self.client.subscribe_topic(TOPIC, lambda event: on_batch(event[1]))
+        try:
+            return self.client.get(graph, root, sync=False).result()
+        except KilledWorker as error:
+            raise ClusterError(
+                f"a batch of shots was given up after its workers died {error.allowed_failures} "
+                "times; most often a worker ran out of memory. Lower cluster.workers, or "
+                "cluster.batch_shots."
+            ) from error
+        except (CancelledError, OSError) as error:
+            if self.client.status == "running":
+                raise
+            raise ClusterError("the scheduler was lost while the run was going on.") from error
+        finally:
+            self.client.unsubscribe_topic(TOPIC)
+
+
+@contextmanager
+def local_cluster(n_workers: int, threads: int, scratch: str | None = None) -> Iterator[Cluster]:
+    """Worker processes on this machine, gone when the block ends.
+
+    Parameters
+    ----------
+    n_workers
+        Processes, each with one Dask thread.
+    threads
+        That each propagator may use.
+    scratch
+        Folder for the workers' files.
+    """
+    settings = dict(SETTINGS)
+    for name in THREAD_VARIABLES:
+        settings[f"distributed.nanny.pre-spawn-environ.{name}"] = threads
+    with dask.config.set(settings), _quiet(), LocalCluster(
+        n_workers=n_workers,
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+        local_directory=scratch,
+        silence_logs=logging.ERROR,
+    ) as cluster, Client(cluster) as client:
+        yield DaskCluster(client, n_workers)
+
+
+@contextmanager
+def running_cluster(address: str) -> Iterator[Cluster]:
+    """Workers of a scheduler that runs already.
+
+    Parameters
+    ----------
+    address
+        ``tcp://host:port``.
+
+    Raises
+    ------
+    ClusterError
+        Nothing answers there, or it has no workers.
+    """
+    with dask.config.set(SETTINGS), _quiet():
+        try:
+            client = Client(address, timeout=CONNECT_TIMEOUT, set_as_default=False)
+        except (OSError, ValueError, TimeoutError) as error:
+            raise ClusterError(
+                f"no Dask scheduler answers at {address} within {CONNECT_TIMEOUT:.0f} s. "
+                "Check the address (tcp://host:port) and that the scheduler runs."
+            ) from error
+        with client:
+            try:
+                client.wait_for_workers(1, timeout=CONNECT_TIMEOUT)
+            except TimeoutError as error:
+                raise ClusterError(
+                    f"the scheduler at {address} has no workers. Start some, one thread each: "
+                    f"dask worker {address} --nthreads 1"
+                ) from error
+            yield DaskCluster(client, len(client.scheduler_info(n_workers=-1)["workers"]))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep messages about closing connections away from the user."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="distributed")
+        warnings.filterwarnings("ignore", category=ResourceWarning)
+        loggers = [logging.getLogger(name) for name in ("distributed", "distributed.core",
+                                                         "distributed.client", "distributed.comm")]
+        levels = [item.level for item in loggers]
+        for item in loggers:
+            item.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for item, level in zip(loggers, levels, strict=True):
+                item.setLevel(level)

@@ -1,0 +1,23 @@
+"""What can go wrong in a job, one class per cause."""
+
+from wavepipe.propagators.errors import WavepipeError
+
+
+class JobError(WavepipeError, ValueError):
+    """The job file is wrong: unknown key, bad value, contradiction."""
+
+
+class SurveyError(WavepipeError, ValueError):
+    """The acquisition geometry cannot be used."""
+
+
+class SegyError(WavepipeError, ValueError):
+    """A SEG-Y file is missing, cut short or not SEG-Y."""
+
+
+class RunFolderError(WavepipeError, ValueError):
+    """The output folder cannot be used."""
+
+
+class ClusterError(WavepipeError, RuntimeError):
+    """The Dask cluster cannot be reached or started."""

@@ -1,0 +1,188 @@
+"""One evaluation: everything a leaf needs to know, as a small file named by its content.
+
+The file holds settings and paths, never arrays: the earth model, the wavelet and the survey lie
+beside it in the run folder, named by their own content. So a key made from the file's name changes
+whenever anything does that could change the result, and leaves can keep what they have read.
+"""
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Wanted = Literal["gathers", "image", "gradient", "misfit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Propagation:
+    """What a propagator is told besides arrays; fixed by the plan, so that bits cannot vary."""
+
+    spacing: tuple[float, ...]
+    """Per axis, m."""
+
+    dt: float
+    """Sample interval of wavelet and gathers, s."""
+
+    nt: int
+    """Samples."""
+
+    order: int
+    """Of accuracy in space."""
+
+    pml_width: int
+    """Absorbing layer, cells."""
+
+    pml_frequency: float
+    """That the absorbing layer is tuned to, Hz."""
+
+    free_surface: tuple[str, ...]
+    """Faces where the pressure is zero."""
+
+    velocity_bound: float
+    """Highest velocity the time step allows for, m/s."""
+
+    time_step: float
+    """Internal step, s."""
+
+    correct_time_dispersion: bool
+    """Whether the error of the time stepping is removed."""
+
+    stride: int
+    """Every which step of the forward wavefield is kept for a gradient."""
+
+    max_gradient_error: float
+    """Relative error that the stride may cause."""
+
+    storage_mode: str
+    """Where it is kept."""
+
+    storage_method: str
+    """What of it is kept."""
+
+    backend: str
+    """What computes: c or reference."""
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """What is done to observed gathers before they are compared or migrated."""
+
+    max_frequency: float | None = None
+    """Low-pass, the same on the wavelet, Hz."""
+
+    band: float | None = None
+    """Highest frequency of the forward wavefield, Hz; the adjoint source is limited to it."""
+
+    taper_end: float = 0.0
+    """Length of the taper at the end of the traces, s."""
+
+    mute: tuple[float, float, float] | None = None
+    """Of the direct arrival: velocity (m/s), flat (s), taper (s)."""
+
+    spreading: str = "2d"
+    """Whether the data spread as from a line (2d) or from a point (3d)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One pass over the shots."""
+
+    wanted: Wanted
+    """What is computed."""
+
+    propagation: Propagation
+    """How waves are computed."""
+
+    survey: str
+    """Path of the saved survey."""
+
+    model: dict[str, str]
+    """Path of the array of each parameter of the earth model."""
+
+    wavelet: str
+    """Path of the wavelet's samples."""
+
+    origin: tuple[float, ...]
+    """Position of the model's first node, m."""
+
+    aperture: float | None
+    """Beyond sources and receivers, m; None for the whole model."""
+
+    call_shots: int
+    """Most shots in one call of a propagator; cannot change a bit."""
+
+    treatment: Treatment = Treatment()
+    """Of the observed gathers."""
+
+    misfit: str = "l2"
+    """How gathers are compared."""
+
+    illumination: bool = False
+    """Whether the source illumination is summed too."""
+
+    segy: str | None = None
+    """SEG-Y file that gathers are written to."""
+
+    store: str | None = None
+    """Zarr store that gathers are written to."""
+
+
+def save_evaluation(evaluation: Evaluation, folder: Path) -> Path:
+    """Write the evaluation to a file named by its content, and return its path."""
+    text = json.dumps(asdict(evaluation), indent=1, sort_keys=True)
+    path = folder / f"evaluation-{_digest(text.encode())}.json"
+    _write_once(path, text.encode())
+    return path
+
+
+@lru_cache(maxsize=8)
+def load_evaluation(path: str) -> Evaluation:
+    """Evaluation in a file that `save_evaluation` wrote."""
+    fields = json.loads(Path(path).read_text(encoding="utf-8"))
+    propagation = fields.pop("propagation")
+    treatment = fields.pop("treatment")
+    for owner, names in (
+        (propagation, ("spacing", "free_surface")), (treatment, ("mute",)), (fields, ("origin",))
+    ):
+        for name in names:
+            if owner[name] is not None:
+                owner[name] = tuple(owner[name])
+    return Evaluation(
+        propagation=Propagation(**propagation), treatment=Treatment(**treatment), **fields
+    )
+
+
+def save_array(name: str, values: NDArray, folder: Path) -> str:
+    """Write an array to a file named by its content, and return its path."""
+    values = np.ascontiguousarray(values)
+    path = folder / f"{name}-{_digest(values.tobytes())}.npy"
+    if not path.exists():
+        partial = path.with_suffix(f".{os.getpid()}.partial")
+        with partial.open("wb") as file:
+            np.save(file, values)
+        partial.replace(path)
+    return str(path)
+
+
+@lru_cache(maxsize=8)
+def load_array(path: str) -> NDArray:
+    """Array in a file that `save_array` wrote, mapped: a window reads its own part only."""
+    return np.load(path, mmap_mode="r")
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=10).hexdigest()
+
+
+def _write_once(path: Path, content: bytes) -> None:
+    if path.exists():
+        return
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    partial.write_bytes(content)
+    partial.replace(path)

@@ -1,0 +1,273 @@
+"""A run from its start to its outcome: inputs, plan, workers and folder, and evaluations on them."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from numpy.typing import NDArray
+
+from wavepipe.pipeline.cluster import Cluster, local_cluster, running_cluster
+from wavepipe.pipeline.evaluation import (
+    Evaluation,
+    Treatment,
+    Wanted,
+    save_array,
+    save_evaluation,
+)
+from wavepipe.pipeline.graph import batches, build_graph
+from wavepipe.pipeline.inputs import Inputs, read_inputs
+from wavepipe.pipeline.job import Job
+from wavepipe.pipeline.leaf import LEAVES
+from wavepipe.pipeline.machine import Machine, local_machine
+from wavepipe.pipeline.partial import Failure, Partial
+from wavepipe.pipeline.plan import Pass, Plan, make_plan, pass_wavelet
+from wavepipe.pipeline.progress import counting, readable_seconds
+from wavepipe.pipeline.provenance import collect_provenance
+from wavepipe.pipeline.run_folder import RunFolder
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    folder: Path
+    """The run folder."""
+
+    shots: tuple[int, ...]
+    """Shots that are in the result."""
+
+    failures: tuple[Failure, ...]
+    """Shots that are not, and why."""
+
+    accepted: bool
+    """Whether no more shots failed than the job allows."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run in progress."""
+
+    inputs: Inputs
+    """What was read."""
+
+    plan: Plan
+    """What was fixed before the work started."""
+
+    folder: RunFolder
+    """Where results go."""
+
+    cluster: Cluster
+    """Where the work is done."""
+
+    @property
+    def job(self) -> Job:
+        """The job."""
+        return self.inputs.job
+
+    @property
+    def shots(self) -> tuple[int, ...]:
+        """Indices of all shots of the survey."""
+        return tuple(range(self.inputs.survey.n_shots))
+
+    @property
+    def work(self) -> Path:
+        """Folder of what workers read."""
+        return self.folder.path / "work"
+
+    def attributes(self) -> dict[str, object]:
+        """What is worth knowing beside the results."""
+        return {
+            "job": self.job.path.name,
+            "dropped": list(self.inputs.dropped),
+            "assumptions": [*self.inputs.earth.assumptions, *self.inputs.survey.assumptions],
+        }
+
+    def describe(self, wanted: Wanted, band: Pass, vp: NDArray) -> Evaluation:
+        """Evaluation of the run's survey in a frequency band.
+
+        Parameters
+        ----------
+        wanted
+            What is computed.
+        band
+            Of the plan.
+        vp : (nz, nx) or (nz, ny, nx), m/s
+            Earth model.
+        """
+        job = self.job
+        self.work.mkdir(exist_ok=True)
+        wavelet = pass_wavelet(self.inputs, band.max_frequency)
+        treatment = Treatment()
+        if job.kind != "model":
+            section = job.rtm if job.kind == "rtm" else job.fwi
+            mute = None if section is None else section.mute
+            treatment = Treatment(
+                max_frequency=band.max_frequency,
+                band=band.band,
+                taper_end=band.taper_end,
+                mute=None if mute is None else (mute.velocity, mute.flat, mute.taper),
+                spreading=job.survey.spreading,
+            )
+        return Evaluation(
+            wanted=wanted,
+            propagation=band.propagation,
+            survey=str(self.folder.survey),
+            model={"vp": save_array("vp", vp.astype("float32"), self.work)},
+            wavelet=save_array("wavelet", wavelet, self.work),
+            origin=self.inputs.earth.origin,
+            aperture=job.survey.aperture,
+            call_shots=self.plan.schedule.call_shots,
+            treatment=treatment,
+        )
+
+    def evaluate(self, evaluation: Evaluation, shots: Sequence[int], title: str) -> Partial:
+        """Sum of an evaluation over shots, on the cluster.
+
+        Parameters
+        ----------
+        evaluation
+            From `describe`.
+        shots
+            Indices in the survey, ascending.
+        title
+            Shown while it runs.
+        """
+        start = time.perf_counter()
+        path = save_evaluation(evaluation, self.work)
+        blocks = batches(shots, self.plan.schedule.batch_shots)
+        graph, root = build_graph(path.stem, LEAVES[evaluation.wanted], str(path), blocks)
+        with counting(title, len(shots)) as counter:
+
+            def on_batch(event: dict[str, object]) -> None:
+                counter.advance(int(str(event["shots"])))
+                self.folder.log_event(event)
+
+            partial = self.cluster.compute(graph, root, on_batch)
+        seconds = time.perf_counter() - start
+        for failure in partial.failures:
+            logger.error("shot %s failed: %s", failure.label, failure.reason)
+        self.folder.log_event({
+            "event": "evaluation", "wanted": evaluation.wanted, "name": path.stem,
+            "shots": len(partial.shots), "failed": len(partial.failures),
+            "seconds": round(seconds, 3),
+        })
+        return partial
+
+    def forget(self, evaluation: Evaluation) -> None:
+        """Delete the earth model of an evaluation that is done."""
+        for path in evaluation.model.values():
+            Path(path).unlink(missing_ok=True)
+
+    def outcome(self, shots: Sequence[int], failures: Sequence[Failure]) -> Outcome:
+        """How the run ended, with these shots done and these failed."""
+        accepted = len(failures) <= self.job.run.max_failed_shots
+        self.folder.log_event({
+            "event": "end", "shots": len(shots), "failed": len(failures), "accepted": accepted,
+        })
+        return Outcome(self.folder.path, tuple(shots), tuple(failures), accepted)
+
+
+Started = Callable[[Path], None]
+"""Told the run folder as soon as there is one."""
+
+
+@contextmanager
+def start_run(
+    job: Job, *, cluster: Cluster | None = None, started: Started | None = None
+) -> Iterator[Run]:
+    """Read, plan, find workers, and only then make the run folder.
+
+    Parameters
+    ----------
+    job
+        What to do.
+    cluster
+        Workers that are there already, instead of those of the job.
+    started
+        Told the run folder when the work begins.
+    """
+    start = time.perf_counter()
+    RunFolder(job.output_folder).check()
+    inputs = read_inputs(job)
+    with _workers(job, cluster) as workers:
+        plan = make_plan(inputs, workers.machine)
+        with workers.ready(plan) as ready:
+            folder = RunFolder.create(job.output_folder)
+            if started is not None:
+                started(folder.path)
+            _write_start(folder, inputs, plan)
+            for line in _summary(inputs, plan):
+                logger.info("%s", line)
+            yield Run(inputs, plan, folder, ready)
+    seconds = time.perf_counter() - start
+    folder.log_event({"event": "closed", "seconds": round(seconds, 3)})
+    logger.info("finished in %s: %s", readable_seconds(seconds), folder.path)
+
+
+@dataclass(frozen=True)
+class _Workers:
+    """Workers that are there already, or how many may be started once the plan is made."""
+
+    machine: Machine
+    cluster: Cluster | None = None
+
+    def ready(self, plan: Plan) -> AbstractContextManager[Cluster]:
+        """Start what is not there yet."""
+        if self.cluster is not None:
+            return nullcontext(self.cluster)
+        return local_cluster(plan.schedule.n_workers, plan.schedule.threads)
+
+
+@contextmanager
+def _workers(job: Job, cluster: Cluster | None) -> Iterator[_Workers]:
+    """Connect to a running scheduler, or say how many local workers there may be."""
+    machine = local_machine(job)
+    if cluster is not None:
+        yield _Workers(replace(machine, n_workers=cluster.n_workers, free=False), cluster)
+    elif job.cluster.address is None:
+        yield _Workers(machine)
+    else:
+        with running_cluster(job.cluster.address) as running:
+            there = replace(machine, n_workers=running.n_workers, threads=1, free=False)
+            yield _Workers(there, running)
+
+
+def _write_start(folder: RunFolder, inputs: Inputs, plan: Plan) -> None:
+    """Write what the run starts from."""
+    job = inputs.job
+    folder.write_text(folder.resolved_job, job.resolved_yaml())
+    folder.write_json(folder.plan, plan.as_dict())
+    folder.write_json(folder.provenance, collect_provenance(_input_files(job)))
+    inputs.survey.save(folder.survey)
+    folder.log_event({"event": "start", "kind": job.kind, "shots": inputs.survey.n_shots})
+
+
+def _input_files(job: Job) -> list[Path]:
+    """List the files a job reads."""
+    names = [parameter.path for parameter in job.earth_model.given.values()]
+    names.append(job.wavelet.path)
+    paths = [job.resolve(name) for name in names if name is not None]
+    return [*paths, *(job.data_files() if job.survey.data is not None else ())]
+
+
+def _summary(inputs: Inputs, plan: Plan) -> Iterator[str]:
+    """Lines about the size of the run and what was chosen for it."""
+    schedule, propagation = plan.schedule, plan.passes[0].propagation
+    cells = " x ".join(str(n) for n in plan.largest_window)
+    yield (
+        f"{plan.n_shots} shots, {inputs.survey.n_traces} traces of {propagation.nt} samples; "
+        f"windows up to {cells} cells, step {1e3 * propagation.time_step:.3g} ms"
+    )
+    yield (
+        f"{schedule.n_workers} workers of {schedule.threads} threads, {schedule.batch_shots} "
+        f"shots a batch, about {schedule.shot_bytes / 1e6:.3g} MB a shot"
+    )
+    if inputs.job.kind != "model":
+        tapers = ", ".join(f"{one.taper_end:.3g} s" for one in plan.passes)
+        strides = ", ".join(str(one.propagation.stride) for one in plan.passes)
+        yield f"trace ends are tapered over {tapers}; every {strides} steps are kept"

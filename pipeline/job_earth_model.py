@@ -1,0 +1,135 @@
+"""The section ``earth_model`` of a job file: where the medium comes from."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, Strict, model_validator
+
+from wavepipe.pipeline.job_section import (
+    Axis,
+    Count,
+    NotNegative,
+    Number,
+    PerAxis,
+    Positive,
+    Section,
+)
+
+
+class Gradient(Section):
+    """A value that changes linearly with depth."""
+
+    top: Positive = Field(description="value at depth 0")
+    per_metre: Number = Field(description="change per metre of depth")
+
+
+class Layers(Section):
+    """Horizontal layers, each constant."""
+
+    tops: tuple[Number, ...] = Field(description="depths of the layers' tops in m, increasing")
+    values: tuple[NotNegative, ...] = Field(description="value in each layer")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(self.tops) != len(self.values):
+            msg = f"tops has {len(self.tops)} entries and values {len(self.values)}; give as many"
+            raise ValueError(msg)
+        if not self.tops or any(b <= a for a, b in zip(self.tops, self.tops[1:], strict=False)):
+            msg = f"tops {list(self.tops)} must be at least one depth, in increasing order"
+            raise ValueError(msg)
+        return self
+
+
+class Ratio(Section):
+    """A parameter that is a multiple of another."""
+
+    of: Literal["vp", "vs", "rho"] = Field(description="the parameter to multiply")
+    value: Positive = Field(description="the factor")
+
+
+class Gardner(Section):
+    """Density from velocity: ``rho = 310 vp**0.25`` (kg/m3, m/s)."""
+
+    of: Literal["vp"] = Field(description="the velocity to use")
+
+
+class EarthParameter(Section):
+    """Where one parameter of the earth model comes from."""
+
+    path: str | None = Field(default=None, description="a .npy, Zarr, SEG-Y or raw binary file")
+    name: str | None = Field(default=None, description="the array's name inside a Zarr store")
+    axes: tuple[Axis, ...] | None = Field(
+        default=None, description="the file's axes, slowest first"
+    )
+    unit: str | None = Field(default=None, description="the unit of the file's values, such as m/s")
+    shape: tuple[Count, ...] | None = Field(
+        default=None, description="shape of a raw binary, as its axes"
+    )
+    dtype: str | None = Field(
+        default=None, description="number format of a raw binary, such as <f4"
+    )
+    iteration: Annotated[int, Strict()] | None = Field(
+        default=None, description="which iteration of an inversion result; the last if absent"
+    )
+    constant: NotNegative | None = Field(default=None, description="one value everywhere")
+    gradient: Gradient | None = Field(
+        default=None, description="linear in depth: top and per_metre"
+    )
+    layers: Layers | None = Field(default=None, description="horizontal layers: tops and values")
+    ratio: Ratio | None = Field(default=None, description="a multiple of another: of and value")
+    gardner: Gardner | None = Field(default=None, description="density by Gardner's rule: of")
+
+    smoothing: NotNegative | None = Field(
+        default=None, description="Gaussian standard deviation, m; smooths a starting model"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        kind = self.exactly_one("path", "constant", "gradient", "layers", "ratio", "gardner")
+        if kind != "path":
+            for key in ("name", "axes", "unit", "shape", "dtype", "iteration"):
+                if getattr(self, key) is not None:
+                    msg = f"'{key}' belongs to a file; leave it out beside '{kind}'"
+                    raise ValueError(msg)
+        return self
+
+
+class EarthModelSection(Section):
+    """The medium: one entry per parameter, and the grid."""
+
+    vp: EarthParameter = Field(description="P-wave velocity, m/s")
+    vs: EarthParameter | None = Field(default=None, description="S-wave velocity, m/s; keys as vp")
+    rho: EarthParameter | None = Field(default=None, description="density, kg/m3; keys as vp")
+    spacing: Annotated[tuple[Positive, ...], Field(min_length=2, max_length=3)] | None = Field(
+        default=None, description="cell size in m, [dz, dx] or [dz, dy, dx]"
+    )
+    origin: PerAxis | None = Field(default=None, description="position of the first node in m")
+    shape: Annotated[tuple[Count, ...], Field(min_length=2, max_length=3)] | None = Field(
+        default=None, description="cells per axis, where no file gives them"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        lengths = {
+            key: len(value)
+            for key in ("spacing", "origin", "shape")
+            if (value := getattr(self, key)) is not None
+        }
+        if len(set(lengths.values())) > 1:
+            text = ", ".join(f"{key} has {length}" for key, length in lengths.items())
+            msg = f"2-D needs two numbers per key and 3-D three, but {text}"
+            raise ValueError(msg)
+        if self.gardner_of_velocity:
+            msg = "'gardner' gives a density; use it for rho"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def gardner_of_velocity(self) -> bool:
+        """Whether a velocity asks for Gardner's rule."""
+        return any(p is not None and p.gardner is not None for p in (self.vp, self.vs))
+
+    @property
+    def given(self) -> dict[str, EarthParameter]:
+        """The parameters that are given, by name."""
+        all_parameters = {"vp": self.vp, "vs": self.vs, "rho": self.rho}
+        return {name: value for name, value in all_parameters.items() if value is not None}

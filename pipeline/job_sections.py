@@ -1,0 +1,40 @@
+"""The sections of a job file, by topic in the modules below, together for those who read them."""
+
+from wavepipe.pipeline.job_earth_model import EarthModelSection, EarthParameter
+from wavepipe.pipeline.job_imaging import (
+    FwiSection,
+    Mute,
+    OptimizerSection,
+    ParameterUpdate,
+    RtmSection,
+    Stage,
+)
+from wavepipe.pipeline.job_section import Section
+from wavepipe.pipeline.job_survey import Components, SurveySection, WaveletSection
+from wavepipe.pipeline.job_work import (
+    ClusterSection,
+    OutputSection,
+    PropagatorSection,
+    RunSection,
+    StorageSection,
+)
+
+__all__ = [
+    "ClusterSection",
+    "Components",
+    "EarthModelSection",
+    "EarthParameter",
+    "FwiSection",
+    "Mute",
+    "OptimizerSection",
+    "OutputSection",
+    "ParameterUpdate",
+    "PropagatorSection",
+    "RtmSection",
+    "RunSection",
+    "Section",
+    "Stage",
+    "StorageSection",
+    "SurveySection",
+    "WaveletSection",
+]

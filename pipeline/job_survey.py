@@ -1,0 +1,158 @@
+"""The sections ``survey`` and ``wavelet`` of a job file: shots, receivers, data and source."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from wavepipe.pipeline.job_section import (
+    Count,
+    NaturalNumber,
+    NotNegative,
+    Number,
+    Positive,
+    Section,
+)
+
+
+class Depths(Section):
+    """Depths that replace the headers'."""
+
+    source: Number = Field(description="depth of every source, m")
+    receiver: Number = Field(description="depth of every receiver, m")
+
+
+class Layout(Section):
+    """A survey without data: one kind of geometry and its keys."""
+
+    fixed_spread: dict[str, object] | None = Field(
+        default=None, description="sources and receivers, each with x, depth and in 3-D y"
+    )
+    towed: dict[str, object] | None = Field(
+        default=None,
+        description="receivers that follow the source: sources, near_offset, spacing, count, ...",
+    )
+    nodes: dict[str, object] | None = Field(
+        default=None, description="as fixed_spread, with a depth for each receiver"
+    )
+    table: str | None = Field(default=None, description="a CSV file with one row per trace")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        self.exactly_one("fixed_spread", "towed", "nodes", "table")
+        return self
+
+
+class Components(Section):
+    """SEG-Y files by component."""
+
+    pressure: str | tuple[str, ...] = Field(description="file, list of files or pattern")
+
+
+class SurveySection(Section):
+    """Shots: from SEG-Y files or a layout."""
+
+    data: str | tuple[str, ...] | Components | None = Field(
+        default=None, description="SEG-Y file, list of files, pattern, or files by component"
+    )
+    layout: Layout | None = Field(
+        default=None, description="geometry to model without a SEG-Y file"
+    )
+    dt: Positive | None = Field(
+        default=None, description="sample interval, s; of a layout, or what the data must have"
+    )
+    nt: Count | None = Field(
+        default=None, description="samples per trace; of a layout, or shortens the data"
+    )
+    shots: str | tuple[NaturalNumber, ...] = Field(
+        default="all", description='all, "start:stop:step" or a list of shot indices'
+    )
+    depths: Literal["auto", "elevation", "depth"] | Depths = Field(
+        default="auto", description="how to read depths from the headers, or the depths themselves"
+    )
+    coordinate_units: Literal["auto", "m", "ft"] = Field(
+        default="auto", description="unit of the headers' coordinates and depths"
+    )
+    line_origin: tuple[Number, Number] | None = Field(
+        default=None, description="map coordinates X, Y of the model's x = 0 (and y = 0), m"
+    )
+    line_azimuth: Number | None = Field(
+        default=None, description="direction of the model's x axis, degrees clockwise from north"
+    )
+    outside: Literal["error", "drop"] = Field(
+        default="error", description="what to do with positions outside the model"
+    )
+    aperture: NotNegative | None = Field(
+        default=None,
+        description="m beyond sources and receivers to propagate in; null: whole model",
+    )
+    spreading: Literal["2d"] = Field(default="2d", description="geometrical spreading of the data")
+    taper_end: Literal["auto"] | NotNegative = Field(
+        default="auto", description="cosine taper at the end of every trace in rtm and fwi, s"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.shots:
+            msg = "shots is empty; write all, a slice such as '0:100:2', or a list of indices"
+            raise ValueError(msg)
+        if isinstance(self.shots, str) and self.shots != "all":
+            parts = self.shots.split(":")
+            numbers = all(not p or p.lstrip("-").isdigit() for p in parts)
+            if len(parts) not in (2, 3) or not numbers or (len(parts) == 3 and parts[2] == "0"):
+                msg = (
+                    f"shots is {self.shots!r}; write all, a slice such as '0:100:2', or a list "
+                    "of shot indices such as [1, 5, 9]"
+                )
+                raise ValueError(msg)
+        if self.layout is not None and (self.dt is None or self.nt is None):
+            msg = "a layout has no data to take times from; give dt (s) and nt (samples) beside it"
+            raise ValueError(msg)
+        return self
+
+
+class Ricker(Section):
+    """A Ricker wavelet."""
+
+    peak_frequency: Positive = Field(description="where the spectrum is largest, Hz")
+    delay: Number | None = Field(
+        default=None, description="time of the peak, s; null: 1.5 periods of it"
+    )
+
+
+class Ormsby(Section):
+    """A trapezoid band."""
+
+    frequencies: tuple[NotNegative, NotNegative, NotNegative, NotNegative] = Field(
+        description="the four corners in Hz, increasing"
+    )
+    delay: Number | None = Field(
+        default=None, description="time of the peak, s; null: when it has risen from nearly nothing"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if any(b <= a for a, b in zip(self.frequencies, self.frequencies[1:], strict=False)):
+            msg = f"frequencies {list(self.frequencies)} must increase"
+            raise ValueError(msg)
+        return self
+
+
+class WaveletSection(Section):
+    """The source time function, with its amplitude in the units of the source."""
+
+    ricker: Ricker | None = Field(default=None, description="peak_frequency and delay")
+    ormsby: Ormsby | None = Field(default=None, description="frequencies and delay")
+    path: str | None = Field(default=None, description="a .npy or text file of samples")
+    dt: Positive | None = Field(default=None, description="sample interval of the file, s")
+    amplitude: Number = Field(default=1.0, description="factor on the wavelet")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        kind = self.exactly_one("ricker", "ormsby", "path")
+        if kind == "path" and self.dt is None:
+            msg = "the file needs its sample interval; add dt in s"
+            raise ValueError(msg)
+        if kind != "path" and self.dt is not None:
+            msg = f"'dt' belongs to a file; leave it out beside '{kind}'"
+            raise ValueError(msg)
+        return self

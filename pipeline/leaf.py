@@ -1,0 +1,204 @@
+"""Leaves of the graph: one batch of shots, as plain functions of plain arguments.
+
+A shot's bits do not depend on the shots beside it: each has its own window, its own earth model
+and its own gradient, and what a call of the propagator could choose by itself is fixed by the
+plan.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from wavepipe.pipeline import results
+from wavepipe.pipeline.errors import SegyError, SurveyError
+from wavepipe.pipeline.evaluation import Evaluation, Wanted, load_evaluation
+from wavepipe.pipeline.filters import band_limit, end_taper
+from wavepipe.pipeline.gathers import band_limited
+from wavepipe.pipeline.graph import tree_sum
+from wavepipe.pipeline.misfits import MISFITS
+from wavepipe.pipeline.partial import Failure, Partial, add
+from wavepipe.pipeline.segy import writer as segy_writer
+from wavepipe.pipeline.shot_calls import (
+    Call,
+    WindowedShot,
+    adjoint,
+    call,
+    observed_gather,
+    place_shots,
+)
+from wavepipe.pipeline.shots import Survey
+from wavepipe.propagators.errors import WavefieldError
+from wavepipe.propagators.stability import DispersionWarning
+
+SHOT_ERRORS = (WavefieldError, SegyError, SurveyError, OSError)
+"""What may go wrong with one shot while the others are fine."""
+
+Shots = Sequence[WindowedShot]
+Compute = Callable[[Evaluation, Shots], list[Partial]]
+
+
+def model_batch(argument: str, shots: tuple[int, ...]) -> Partial:
+    """Model gathers and write them to their place in the results.
+
+    Parameters
+    ----------
+    argument
+        Path of the evaluation.
+    shots
+        Indices in the survey.
+    """
+    return _batch(argument, shots, _model)
+
+
+def migrate_batch(argument: str, shots: tuple[int, ...]) -> Partial:
+    """Image of a batch: ``image``, and ``illumination`` where wanted."""
+    return _batch(argument, shots, _migrate)
+
+
+def differentiate_batch(argument: str, shots: tuple[int, ...]) -> Partial:
+    """Misfit of a batch and its gradient: ``vp``, and ``illumination`` where wanted."""
+    return _batch(argument, shots, _differentiate)
+
+
+def compare_batch(argument: str, shots: tuple[int, ...]) -> Partial:
+    """Misfit of a batch alone."""
+    return _batch(argument, shots, _compare)
+
+
+def _batch(argument: str, shots: tuple[int, ...], compute: Compute) -> Partial:
+    """Sum over a batch in the order of the tree."""
+    evaluation = load_evaluation(argument)
+    placed = place_shots(evaluation, shots)
+    return tree_sum(_partials(evaluation, placed, compute), add)
+
+
+def _partials(evaluation: Evaluation, shots: Shots, compute: Compute) -> Iterator[Partial]:
+    """One partial per shot, in order; neighbours whose windows are alike share a call."""
+    for _, alike in groupby(shots, key=lambda shot: (shot.window.shape, shot.window.inside)):
+        group = list(alike)
+        for first in range(0, len(group), evaluation.call_shots):
+            yield from _attempt(evaluation, group[first : first + evaluation.call_shots], compute)
+
+
+def _attempt(evaluation: Evaluation, shots: Shots, compute: Compute) -> Iterator[Partial]:
+    """Compute shots together or, where that fails, one by one to find the one at fault."""
+    try:
+        with warnings.catch_warnings():
+            # The plan has judged the grid, once for the run.
+            warnings.simplefilter("ignore", DispersionWarning)
+            partials = compute(evaluation, shots)
+    except SHOT_ERRORS as error:
+        if len(shots) == 1:
+            shot = shots[0]
+            yield Partial(failures=(Failure(shot.index, shot.label, str(error)),))
+            return
+        for shot in shots:
+            yield from _attempt(evaluation, [shot], compute)
+        return
+    yield from partials
+
+
+def _model(evaluation: Evaluation, shots: Shots) -> list[Partial]:
+    """Gathers, written where the evaluation says."""
+    gathers = _gathers(call(evaluation, shots), shots)
+    survey = Survey.load(evaluation.survey)
+    for shot, gather in zip(shots, gathers, strict=True):
+        if evaluation.segy is not None:
+            segy_writer.write_gather(evaluation.segy, survey, shot.index, gather.numpy())
+        if evaluation.store is not None:
+            first = int(survey.first_trace[shot.index])
+            results.write_gather(Path(evaluation.store), first, gather.numpy())
+    return [Partial(shots=(shot.index,)) for shot in shots]
+
+
+def _migrate(evaluation: Evaluation, shots: Shots) -> list[Partial]:
+    """Born adjoint of the weighted data."""
+    sources = [_migrated(evaluation, shot) for shot in shots]
+    made = call(evaluation, shots, "scatter")
+    images = adjoint(made, sources)
+    return _on_windows(shots, made, "image", images)
+
+
+def _differentiate(evaluation: Evaluation, shots: Shots) -> list[Partial]:
+    """Misfit and gradient."""
+    made = call(evaluation, shots, "vp")
+    misfits, sources = [], []
+    for shot, gather in zip(shots, _gathers(made, shots), strict=True):
+        synthetic = gather.detach().requires_grad_()
+        misfit = _misfit(evaluation, shot, synthetic)
+        sources.append(torch.autograd.grad(misfit, synthetic)[0].numpy())
+        misfits.append(float(misfit.detach()))
+    gradients = adjoint(made, sources)
+    partials = _on_windows(shots, made, "vp", gradients)
+    return [
+        replace(partial, scalars={"misfit": misfit})
+        for partial, misfit in zip(partials, misfits, strict=True)
+    ]
+
+
+def _compare(evaluation: Evaluation, shots: Shots) -> list[Partial]:
+    """Misfit alone."""
+    gathers = _gathers(call(evaluation, shots), shots)
+    return [
+        Partial(shots=(shot.index,), scalars={"misfit": float(_misfit(evaluation, shot, gather))})
+        for shot, gather in zip(shots, gathers, strict=True)
+    ]
+
+
+def _gathers(made: Call, shots: Shots) -> list[torch.Tensor]:
+    """Gather of each shot, without the padding; a WavefieldError if one is not finite."""
+    gathers = [
+        made.recording["pressure"][k, : len(shot.receivers)].contiguous()
+        for k, shot in enumerate(shots)
+    ]
+    for shot, gather in zip(shots, gathers, strict=True):
+        if not bool(torch.isfinite(gather).all()):
+            raise WavefieldError(f"shot {shot.label}: the modelled gather is not finite.")
+    return gathers
+
+
+def _misfit(evaluation: Evaluation, shot: WindowedShot, synthetic: torch.Tensor) -> torch.Tensor:
+    """Misfit of one gather, weighted and then limited to the band, alike on both sides.
+
+    The weights come first, so that the adjoint source ends with the taper of the traces.
+    """
+    dt, band = evaluation.propagation.dt, evaluation.treatment.band
+    observed, weights = (torch.from_numpy(a) for a in observed_gather(evaluation, shot))
+    sides = (band_limited(weights * side, dt, band) for side in (synthetic, observed))
+    return MISFITS[evaluation.misfit](*sides, dt)
+
+
+def _migrated(evaluation: Evaluation, shot: WindowedShot) -> NDArray:
+    """Observed gather as the adjoint source of an image."""
+    p, treatment = evaluation.propagation, evaluation.treatment
+    limited = band_limit(np.multiply(*observed_gather(evaluation, shot)), p.dt, treatment.band)
+    # Again, because the filter reaches beyond the end.
+    return limited * end_taper(p.nt, p.dt, treatment.taper_end)
+
+
+def _on_windows(shots: Shots, made: Call, name: str, arrays: NDArray) -> list[Partial]:
+    """One partial per shot; a WavefieldError if one is not finite."""
+    partials, illumination = [], made.illumination()
+    for k, shot in enumerate(shots):
+        if not np.isfinite(arrays[k]).all():
+            raise WavefieldError(f"shot {shot.label}: the {name} of the shot is not finite.")
+        values = {name: np.ascontiguousarray(arrays[k])}
+        if illumination is not None:
+            values["illumination"] = np.ascontiguousarray(illumination[k])
+        partials.append(Partial(shots=(shot.index,), window=shot.window, arrays=values))
+    return partials
+
+
+LEAVES: dict[Wanted, Callable[[str, tuple[int, ...]], Partial]] = {
+    "gathers": model_batch,
+    "image": migrate_batch,
+    "gradient": differentiate_batch,
+    "misfit": compare_batch,
+}
+"""The leaf of each kind of evaluation."""

@@ -1,0 +1,111 @@
+"""What stands between a raw gradient and an update: mask, smoothing, illumination."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from wavepipe.pipeline.errors import JobError
+
+WATER_VELOCITY = (1400.0, 1600.0)
+"""Sound in water, fresh to salt, cold to warm, m/s."""
+
+WATER_TOLERANCE = 0.002
+"""Relative change of velocity down a column that still counts as water."""
+
+ILLUMINATION_FLOOR = 0.01
+"""Smallest illumination divided by, relative to the largest below the water."""
+
+
+@dataclass(frozen=True)
+class Preconditioner:
+    """Symmetric operator ``mask smooth weight smooth mask`` on a gradient."""
+
+    mask: NDArray[np.bool_]
+    """Where the earth model may change."""
+
+    weight: NDArray[np.float64] | None = None
+    """One over the illumination, scaled to a mean of one; None for no weight."""
+
+    standard_deviation: tuple[float, ...] = ()
+    """Of the Gaussian that smooths, in cells per axis; empty for none."""
+
+    def __call__(self, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Preconditioned gradient, with the shape of the mask."""
+        smooth = self._smooth(np.where(self.mask, gradient, 0.0))
+        if self.weight is not None:
+            smooth = self._smooth(self.weight * smooth)
+        return np.where(self.mask, smooth, 0.0)
+
+    def _smooth(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Gaussian average; mirrored at the edges, which keeps the operator symmetric."""
+        if not any(self.standard_deviation):
+            return values
+        # Twice applied, the standard deviations add in quadrature.
+        passes = 1 if self.weight is None else 2
+        sigma = [s / passes**0.5 for s in self.standard_deviation]
+        return np.asarray(gaussian_filter(values, sigma, mode="reflect"))
+
+
+def illumination_weight(
+    illumination: NDArray, mask: NDArray[np.bool_]
+) -> NDArray[np.float64] | None:
+    """One over the illumination, bounded, with mean one where the model may change.
+
+    Parameters
+    ----------
+    illumination : (nz, nx) or (nz, ny, nx)
+        Sum over shots.
+    mask
+        Where the earth model may change.
+
+    Returns
+    -------
+    array of float64, or None where nothing is illuminated
+    """
+    largest = float(illumination[mask].max(initial=0.0))
+    if largest <= 0.0:
+        return None
+    weight = 1.0 / (illumination.astype(np.float64) + ILLUMINATION_FLOOR * largest)
+    return weight / weight[mask].mean()
+
+
+def divide_by_illumination(image: NDArray, illumination: NDArray, floor: float) -> NDArray:
+    """Image divided by the source illumination, with the illumination's own maximum as unit.
+
+    Parameters
+    ----------
+    image, illumination : (nz, nx) or (nz, ny, nx)
+        Sums over shots.
+    floor
+        Added to the illumination, relative to its mean, so that the division stays bounded.
+    """
+    mean = float(illumination.mean(dtype=np.float64))
+    if mean <= 0.0:
+        return image
+    return (image / (illumination / mean + floor)).astype(image.dtype)
+
+
+def water_mask(vp: NDArray) -> NDArray[np.bool_]:
+    """Cells of the water layer: from the top down while the velocity stays that of the top.
+
+    Parameters
+    ----------
+    vp : (nz, nx) or (nz, ny, nx), m/s
+        Earth model.
+
+    Raises
+    ------
+    JobError
+        The top of the model is not water.
+    """
+    top = vp[:1]
+    low, high = WATER_VELOCITY
+    if not ((top >= low) & (top <= high)).any():
+        raise JobError(
+            f"fwi.mask.water is set, but the top of vp is {top.min():.0f} to {top.max():.0f} m/s, "
+            f"which is no water ({low:.0f} to {high:.0f} m/s). Set fwi.mask.water to false."
+        )
+    same = (np.abs(vp - top) <= WATER_TOLERANCE * top) & (top >= low) & (top <= high)
+    return np.asarray(np.logical_and.accumulate(same, axis=0))

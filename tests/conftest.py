@@ -1,0 +1,47 @@
+"""Fixtures that every test file may use, and the conditions under which tests are skipped."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip tests that need a CUDA device or SLURM where there is none."""
+    missing = {}
+    if any("gpu" in item.keywords for item in items):
+        import torch
+
+        if not torch.cuda.is_available():
+            missing["gpu"] = "needs a CUDA device"
+    if shutil.which("slurmctld") is None:
+        missing["slurm"] = "needs slurmctld"
+    for item in items:
+        for mark, reason in missing.items():
+            if mark in item.keywords:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """Folder of the shared models, surveys and waveforms; tests skip where it is absent."""
+    named = os.environ.get("WAVEPIPE_TEST_DATA")
+    folder = Path(named) if named else ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no test data in {folder}; WAVEPIPE_TEST_DATA names the folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """Root folder of the repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quiet_figures() -> None:
+    """Figures are drawn to files, on a machine that may have no display."""
+    os.environ.setdefault("MPLBACKEND", "Agg")

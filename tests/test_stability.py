@@ -1,0 +1,155 @@
+"""The largest stable step and the speed of waves on the grid, against simulated schemes."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from wavepipe.propagators.errors import DispersionError, OptionError, StabilityError
+from wavepipe.propagators.stability import (
+    SAFETY,
+    DispersionWarning,
+    check_dispersion,
+    check_time_step,
+    phase_velocity_error,
+    points_needed,
+    stable_time_step,
+    time_step_limit,
+)
+from wavepipe.propagators.stencil.derivatives import second_derivative_weights
+
+ORDERS = (2, 4, 6, 8)
+
+
+def periodic_laplacian(u: np.ndarray, spacing: tuple[float, ...], order: int) -> np.ndarray:
+    weights = second_derivative_weights(order)
+    total = np.zeros_like(u)
+    for axis, h in enumerate(spacing):
+        total += weights[0] / h**2 * u
+        for j, w in enumerate(weights[1:], start=1):
+            total += w / h**2 * (np.roll(u, j, axis) + np.roll(u, -j, axis))
+    return total
+
+
+def growth(step: float, spacing: tuple[float, ...], c: float, order: int) -> float:
+    """Largest amplitude after 400 steps from noise of size 1."""
+    u = np.random.default_rng(1).standard_normal((8, 12, 10)[: len(spacing)])
+    previous = u.copy()
+    for _ in range(400):
+        u, previous = 2 * u - previous + (c * step) ** 2 * periodic_laplacian(u, spacing, order), u
+    return float(np.abs(u).max())
+
+
+def test_the_limit_is_the_textbooks() -> None:
+    assert time_step_limit((10.0, 10.0), 2000.0, 2) == pytest.approx(10 / 2000 / np.sqrt(2))
+    assert time_step_limit((10.0,) * 3, 2000.0, 2) == pytest.approx(10 / 2000 / np.sqrt(3))
+    # Fourth order: sqrt(3/4) of it.
+    fourth = time_step_limit((10.0, 10.0), 2000.0, 4)
+    assert fourth == pytest.approx(10 / 2000 / np.sqrt(2) * np.sqrt(0.75))
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("spacing", [(10.0, 10.0), (5.0, 12.5), (4.0, 10.0, 7.0)])
+def test_noise_grows_just_above_the_limit_and_not_just_below(
+    order: int, spacing: tuple[float, ...]
+) -> None:
+    limit = time_step_limit(spacing, 1800.0, order)
+    assert growth(0.999 * limit, spacing, 1800.0, order) < 200.0
+    assert growth(1.01 * limit, spacing, 1800.0, order) > 1e10
+
+
+def test_the_chosen_step_leaves_a_margin() -> None:
+    limit = time_step_limit((5.0, 8.0), 3000.0, 8)
+    assert stable_time_step((5.0, 8.0), 3000.0, 8) == SAFETY * limit
+    assert 0.85 <= SAFETY < 1.0
+
+
+def test_a_step_above_the_limit_is_refused_with_the_limit() -> None:
+    limit = time_step_limit((10.0, 10.0), 2000.0, 4)
+    check_time_step(limit, (10.0, 10.0), 2000.0, 4)
+    with pytest.raises(StabilityError, match=r"stable only up to 0\.00306186 s.*0\.002756 s"):
+        check_time_step(1.001 * limit, (10.0, 10.0), 2000.0, 4)
+    with pytest.raises(StabilityError):
+        check_time_step(0.0, (10.0, 10.0), 2000.0, 4)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("courant", [0.0, 0.4])
+def test_the_phase_velocity_is_that_of_a_stepped_plane_wave(order: int, courant: float) -> None:
+    """A plane wave along a diagonal, started on the scheme's own two time levels."""
+    n, h, c = 60, 10.0, 2000.0
+    cycles = (7, 4)  # wavelengths across the periodic box, per axis
+    k = 2 * np.pi * np.array(cycles) / (n * h)
+    points = 2 * np.pi / (np.linalg.norm(k) * h)
+    angle = float(np.arctan2(k[1], k[0]))
+    error = float(phase_velocity_error(points, order, angle, courant))
+    step = (courant or 1e-3) * h / c
+    omega = np.linalg.norm(k) * c * (1 + error)
+    z, x = np.meshgrid(np.arange(n) * h, np.arange(n) * h, indexing="ij")
+    phase = k[0] * z + k[1] * x
+    u, previous = np.cos(phase), np.cos(phase + omega * step)
+    steps = 200
+    for _ in range(steps):
+        u, previous = 2 * u - previous + (c * step) ** 2 * periodic_laplacian(u, (h, h), order), u
+    # Exact but for rounding; with time exact, courant 1e-3 leaves (omega step)^2 / 24 ~ 1e-7.
+    assert np.abs(u - np.cos(phase - omega * steps * step)).max() < (1e-9 if courant else 1e-5)
+
+
+def test_higher_orders_and_finer_grids_are_more_exact() -> None:
+    at_five = [abs(float(phase_velocity_error(5.0, order))) for order in ORDERS]
+    assert at_five == sorted(at_five, reverse=True)
+    # Halving the cells of order 4 divides the error by sixteen.
+    ratio = phase_velocity_error(20.0, 4) / phase_velocity_error(40.0, 4)
+    assert ratio == pytest.approx(16.0, rel=0.02)
+
+
+def test_the_axes_are_the_worst_directions() -> None:
+    angles = np.linspace(0, np.pi / 2, 19)
+    for order in ORDERS:
+        errors = [abs(float(phase_velocity_error(4.0, order, a))) for a in angles]
+        assert max(errors) == pytest.approx(errors[0], rel=1e-6)
+
+
+def test_an_unstable_courant_number_has_no_phase_velocity() -> None:
+    with pytest.raises(StabilityError, match=r"Courant number of 1\.2"):
+        phase_velocity_error([10.0, 2.0], 4, 0.0, 1.2)
+
+
+def test_the_points_needed_meet_their_tolerance() -> None:
+    for order, about in zip(ORDERS, (12.8, 5.3, 3.9, 3.4), strict=True):
+        needed = points_needed(order)
+        assert needed == pytest.approx(about, abs=0.1)
+        assert abs(float(phase_velocity_error(needed, order))) <= 0.01
+        assert abs(float(phase_velocity_error(0.99 * needed, order))) > 0.01
+
+
+def test_a_fine_grid_passes_in_silence() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_dispersion(1500.0, (10.0, 10.0), 28.0, 4)
+        check_dispersion(1500.0, (10.0, 10.0), 0.0, 4)
+
+
+def test_a_coarse_grid_warns_with_the_spacing_that_would_do() -> None:
+    with pytest.warns(DispersionWarning, match=r"3\.75 points.*-3\.5%.*at most 7\.12 m") as record:
+        check_dispersion(1500.0, (10.0, 5.0), 40.0, 4)
+    assert record[0].filename == __file__
+    # The spacing it names does pass.
+    check_dispersion(1500.0, (7.12, 5.0), 40.0, 4)
+
+
+def test_a_hopeless_grid_is_refused_with_the_spacing_that_would_do() -> None:
+    with pytest.raises(
+        DispersionError, match=r"1\.88 points.*spacing of at most 3\.56 m.*28\.48 Hz"
+    ):
+        check_dispersion(1500.0, (10.0, 10.0), 80.0, 4)
+    check_dispersion(1500.0, (3.56, 3.56), 80.0, 4)
+
+
+def test_bad_orders_spacings_and_velocities_are_refused() -> None:
+    with pytest.raises(OptionError, match="order is 5; the orders in space are 2, 4, 6, 8"):
+        time_step_limit((1.0, 1.0), 1.0, 5)
+    with pytest.raises(OptionError, match="velocity_bound is nan"):
+        time_step_limit((1.0, 1.0), float("nan"), 4)
+    with pytest.raises(OptionError, match="spacing is"):
+        time_step_limit((1.0, 0.0), 1.0, 4)

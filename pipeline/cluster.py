@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import dask
 from dask._task_spec import Task
@@ -38,7 +38,9 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 class Cluster(Protocol):
     """Computes graphs."""
 
-    n_workers: int
+    @property
+    def n_workers(self) -> int:
+        """Workers there are."""
 
     def compute(self, graph: dict[Key, Task], root: Key, on_batch: OnBatch) -> Partial:
         """Value of the root; `on_batch` hears of every batch that is done."""
@@ -52,7 +54,7 @@ class InProcess:
 
     def compute(self, graph: dict[Key, Task], root: Key, on_batch: OnBatch) -> Partial:
         """Value of the root."""
-        result = get_sync(graph, root)
+        result: Partial = get_sync(graph, root)
         on_batch({"shots": len(result.shots) + len(result.failures)})
         return result
 
@@ -61,7 +63,9 @@ class InProcess:
 class DaskCluster:
     """Computes a graph on the workers of a Dask scheduler."""
 
-    client: Client = field(repr=False)
+    client: Any = field(repr=False)
+    """A `distributed.Client`, which has no types."""
+
     n_workers: int = 1
 
     def compute(self, graph: dict[Key, Task], root: Key, on_batch: OnBatch) -> Partial:
@@ -74,7 +78,8 @@ class DaskCluster:
         """
         self.client.subscribe_topic(TOPIC, lambda event: on_batch(event[1]))
         try:
-            return self.client.get(graph, root, sync=False).result()
+            result: Partial = self.client.get(graph, root, sync=False).result()
+            return result
         except KilledWorker as error:
             raise ClusterError(
                 f"a batch of shots was given up after its workers died {error.allowed_failures} "
@@ -105,15 +110,20 @@ def local_cluster(n_workers: int, threads: int, scratch: str | None = None) -> I
     settings = dict(SETTINGS)
     for name in THREAD_VARIABLES:
         settings[f"distributed.nanny.pre-spawn-environ.{name}"] = threads
-    with dask.config.set(settings), _quiet(), LocalCluster(
-        n_workers=n_workers,
-        threads_per_worker=1,
-        processes=True,
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",
-        local_directory=scratch,
-        silence_logs=logging.ERROR,
-    ) as cluster, Client(cluster) as client:
+    with (
+        dask.config.set(settings),
+        _quiet(),
+        LocalCluster(  # type: ignore[no-untyped-call]
+            n_workers=n_workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            local_directory=scratch,
+            silence_logs=logging.ERROR,
+        ) as cluster,
+        Client(cluster) as client,  # type: ignore[no-untyped-call]
+    ):
         yield DaskCluster(client, n_workers)
 
 
@@ -133,7 +143,9 @@ def running_cluster(address: str) -> Iterator[Cluster]:
     """
     with dask.config.set(SETTINGS), _quiet():
         try:
-            client = Client(address, timeout=CONNECT_TIMEOUT, set_as_default=False)
+            client = Client(  # type: ignore[no-untyped-call]
+                address, timeout=CONNECT_TIMEOUT, set_as_default=False
+            )
         except (OSError, ValueError, TimeoutError) as error:
             raise ClusterError(
                 f"no Dask scheduler answers at {address} within {CONNECT_TIMEOUT:.0f} s. "
@@ -156,8 +168,15 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="distributed")
         warnings.filterwarnings("ignore", category=ResourceWarning)
-        loggers = [logging.getLogger(name) for name in ("distributed", "distributed.core",
-                                                         "distributed.client", "distributed.comm")]
+        loggers = [
+            logging.getLogger(name)
+            for name in (
+                "distributed",
+                "distributed.core",
+                "distributed.client",
+                "distributed.comm",
+            )
+        ]
         levels = [item.level for item in loggers]
         for item in loggers:
             item.setLevel(logging.ERROR)

@@ -11,7 +11,7 @@ import os
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,10 +59,10 @@ class Propagation:
     max_gradient_error: float
     """Relative error that the stride may cause."""
 
-    storage_mode: str
+    storage_mode: Literal["auto", "device", "none"]
     """Where it is kept."""
 
-    storage_method: str
+    storage_method: Literal["auto", "snapshots"]
     """What of it is kept."""
 
     backend: str
@@ -148,7 +148,9 @@ def load_evaluation(path: str) -> Evaluation:
     propagation = fields.pop("propagation")
     treatment = fields.pop("treatment")
     for owner, names in (
-        (propagation, ("spacing", "free_surface")), (treatment, ("mute",)), (fields, ("origin",))
+        (propagation, ("spacing", "free_surface")),
+        (treatment, ("mute",)),
+        (fields, ("origin",)),
     ):
         for name in names:
             if owner[name] is not None:
@@ -158,7 +160,7 @@ def load_evaluation(path: str) -> Evaluation:
     )
 
 
-def save_array(name: str, values: NDArray, folder: Path) -> str:
+def save_array(name: str, values: NDArray[Any], folder: Path) -> str:
     """Write an array to a file named by its content, and return its path."""
     values = np.ascontiguousarray(values)
     path = folder / f"{name}-{_digest(values.tobytes())}.npy"
@@ -171,9 +173,10 @@ def save_array(name: str, values: NDArray, folder: Path) -> str:
 
 
 @lru_cache(maxsize=8)
-def load_array(path: str) -> NDArray:
+def load_array(path: str) -> NDArray[Any]:
     """Array in a file that `save_array` wrote, mapped: a window reads its own part only."""
-    return np.load(path, mmap_mode="r")
+    values: NDArray[Any] = np.load(path, mmap_mode="r")
+    return values
 
 
 def _digest(content: bytes) -> str:

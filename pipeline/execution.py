@@ -1,11 +1,12 @@
-"""A run from its start to its outcome: inputs, plan, workers and folder, and evaluations on them."""
+"""A run from its start to its outcome: inputs, plan, workers, folder, and evaluations."""
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from numpy.typing import NDArray
 
@@ -87,7 +88,7 @@ class Run:
             "assumptions": [*self.inputs.earth.assumptions, *self.inputs.survey.assumptions],
         }
 
-    def describe(self, wanted: Wanted, band: Pass, vp: NDArray) -> Evaluation:
+    def describe(self, wanted: Wanted, band: Pass, vp: NDArray[Any]) -> Evaluation:
         """Evaluation of the run's survey in a frequency band.
 
         Parameters
@@ -143,7 +144,7 @@ class Run:
         graph, root = build_graph(path.stem, LEAVES[evaluation.wanted], str(path), blocks)
         with counting(title, len(shots)) as counter:
 
-            def on_batch(event: dict[str, object]) -> None:
+            def on_batch(event: Mapping[str, object]) -> None:
                 counter.advance(int(str(event["shots"])))
                 self.folder.log_event(event)
 
@@ -151,11 +152,16 @@ class Run:
         seconds = time.perf_counter() - start
         for failure in partial.failures:
             logger.error("shot %s failed: %s", failure.label, failure.reason)
-        self.folder.log_event({
-            "event": "evaluation", "wanted": evaluation.wanted, "name": path.stem,
-            "shots": len(partial.shots), "failed": len(partial.failures),
-            "seconds": round(seconds, 3),
-        })
+        self.folder.log_event(
+            {
+                "event": "evaluation",
+                "wanted": evaluation.wanted,
+                "name": path.stem,
+                "shots": len(partial.shots),
+                "failed": len(partial.failures),
+                "seconds": round(seconds, 3),
+            }
+        )
         return partial
 
     def forget(self, evaluation: Evaluation) -> None:
@@ -166,9 +172,14 @@ class Run:
     def outcome(self, shots: Sequence[int], failures: Sequence[Failure]) -> Outcome:
         """How the run ended, with these shots done and these failed."""
         accepted = len(failures) <= self.job.run.max_failed_shots
-        self.folder.log_event({
-            "event": "end", "shots": len(shots), "failed": len(failures), "accepted": accepted,
-        })
+        self.folder.log_event(
+            {
+                "event": "end",
+                "shots": len(shots),
+                "failed": len(failures),
+                "accepted": accepted,
+            }
+        )
         return Outcome(self.folder.path, tuple(shots), tuple(failures), accepted)
 
 

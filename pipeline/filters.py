@@ -5,6 +5,8 @@ modelling it with the filtered wavelet, also at the ends of a record that was cu
 filter would need samples from before time zero and after the last one.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
@@ -27,7 +29,7 @@ LONGEST_TAPER = 0.25
 """Length of that taper at most, as part of the record."""
 
 
-def low_pass(traces: NDArray, dt: float, max_frequency: float | None) -> NDArray[np.float64]:
+def low_pass(traces: NDArray[Any], dt: float, max_frequency: float | None) -> NDArray[np.float64]:
     """Traces without what lies above a frequency.
 
     Parameters
@@ -50,7 +52,7 @@ def low_pass(traces: NDArray, dt: float, max_frequency: float | None) -> NDArray
     return np.asarray(sosfilt(sections, traces, axis=-1), dtype=np.float64)
 
 
-def band_limit(traces: NDArray, dt: float, band: float | None) -> NDArray[np.float64]:
+def band_limit(traces: NDArray[Any], dt: float, band: float | None) -> NDArray[np.float64]:
     """Traces without what lies above a band, without a shift in time.
 
     For adjoint sources: what they hold above the band of the forward wavefield meets nothing
@@ -112,7 +114,7 @@ def default_taper(nt: int, dt: float, band: float) -> float:
     return min(max(END_TAPER * record, TAPER_PERIODS / band), LONGEST_TAPER * record)
 
 
-def line_source(traces: NDArray, dt: float, velocity: float) -> NDArray[np.float64]:
+def line_source(traces: NDArray[Any], dt: float, velocity: float) -> NDArray[np.float64]:
     """Traces of a point source as a line source would have given them.
 
     Parameters
@@ -145,8 +147,8 @@ def line_source(traces: NDArray, dt: float, velocity: float) -> NDArray[np.float
 
 
 def low_cut(
-    image: NDArray, spacing: tuple[float, ...], standard_deviation: float | None
-) -> NDArray:
+    image: NDArray[Any], spacing: tuple[float, ...], standard_deviation: float | None
+) -> NDArray[Any]:
     """Image without its long wavelengths.
 
     Parameters

@@ -13,7 +13,7 @@ from wavepipe.pipeline.mutes import direct_mute
 
 
 def treat_gather(
-    gather: NDArray, dt: float, treatment: Treatment, velocity: float
+    gather: NDArray[Any], dt: float, treatment: Treatment, velocity: float
 ) -> NDArray[np.float32]:
     """Observed gather with the run's spreading and frequency band.
 
@@ -69,7 +69,8 @@ def trace_weights(
 
 def band_limited(traces: Tensor, dt: float, band: float | None) -> Tensor:
     """`band_limit` of traces (n_receivers, nt), as a differentiable operation."""
-    return _BandLimit.apply(traces, dt, band)
+    limited: Tensor = _BandLimit.apply(traces, dt, band)  # type: ignore[no-untyped-call]
+    return limited
 
 
 class _BandLimit(torch.autograd.Function):
@@ -82,7 +83,7 @@ class _BandLimit(torch.autograd.Function):
         return torch.from_numpy(band_limit(traces.detach().numpy(), dt, band)).to(traces.dtype)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         """Filter along time again."""
         limited = band_limit(gradient.numpy(), ctx.dt, ctx.band)
         return torch.from_numpy(limited).to(gradient.dtype), None, None

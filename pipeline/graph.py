@@ -103,11 +103,14 @@ def run_batch(leaf: Leaf, argument: str, shots: tuple[int, ...]) -> Partial:
         worker = get_worker()
     except ValueError:
         return partial
-    worker.log_event(TOPIC, {
-        "event": "batch",
-        "shots": len(shots),
-        "first_shot": shots[0],
-        "seconds": round(time.perf_counter() - start, 4),
-        "worker": str(worker.name),
-    })
+    worker.log_event(
+        TOPIC,
+        {
+            "event": "batch",
+            "shots": len(shots),
+            "first_shot": shots[0],
+            "seconds": round(time.perf_counter() - start, 4),
+            "worker": str(worker.name),
+        },
+    )
     return partial

@@ -10,6 +10,7 @@ from wavepipe.pipeline.earth_model import EarthModel, load_earth_model
 from wavepipe.pipeline.errors import JobError, SurveyError
 from wavepipe.pipeline.job import Job, make_wavelet
 from wavepipe.pipeline.layouts import survey_from_layout
+from wavepipe.pipeline.preconditioning import water_mask
 from wavepipe.pipeline.shots import Survey
 from wavepipe.pipeline.survey import apply_outside_policy, read_survey
 
@@ -31,6 +32,9 @@ class Inputs:
 
     wavelet: NDArray[np.float64]
     """(nt,), the source time function at the survey's sample interval."""
+
+    mask: NDArray[np.bool_]
+    """Where an inversion may change the earth model."""
 
     dropped: tuple[str, ...] = ()
     """What lay outside the model and was left out, one line per shot."""
@@ -54,7 +58,18 @@ def read_inputs(job: Job) -> Inputs:
     wavelet = make_wavelet(job.wavelet, survey.dt, survey.nt, job.folder)
     if not np.any(wavelet):
         raise JobError("the wavelet is zero everywhere within the record; check its delay.")
-    return Inputs(job, earth, survey, wavelet, tuple(dropped))
+    return Inputs(job, earth, survey, wavelet, _mask(job, earth), tuple(dropped))
+
+
+def _mask(job: Job, earth: EarthModel) -> NDArray[np.bool_]:
+    """Where an inversion may change the earth model."""
+    mask = np.ones(earth.shape, dtype=bool)
+    if job.kind == "fwi" and job.fwi is not None and job.fwi.mask.water:
+        mask = ~water_mask(earth.vp)
+        logger.info("water mask: %.1f %% of the cells stay as they are", 100 * (~mask).mean())
+    if not mask.any():
+        raise JobError("fwi.mask leaves no cell to invert for: the whole earth model is water.")
+    return mask
 
 
 def _survey(job: Job, earth: EarthModel) -> Survey:
@@ -65,7 +80,10 @@ def _survey(job: Job, earth: EarthModel) -> Survey:
             raise JobError("survey.layout needs survey.dt and survey.nt beside it.")
         return survey_from_layout(
             section.layout.model_dump(exclude_none=True),
-            ndim=earth.ndim, dt=section.dt, nt=section.nt, folder=job.folder,
+            ndim=earth.ndim,
+            dt=section.dt,
+            nt=section.nt,
+            folder=job.folder,
         )
     depths = section.depths if isinstance(section.depths, str) else section.depths.model_dump()
     units = None if section.coordinate_units == "auto" else section.coordinate_units

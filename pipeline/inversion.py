@@ -8,6 +8,7 @@ import numpy as np
 
 from wavepipe.pipeline.cluster import Cluster
 from wavepipe.pipeline.errors import JobError
+from wavepipe.pipeline.evaluation import Wanted
 from wavepipe.pipeline.execution import Outcome, Run, Started, start_run
 from wavepipe.pipeline.inversion_output import (
     IterationRecord,
@@ -22,7 +23,7 @@ from wavepipe.pipeline.optimizers import Adam, Lbfgs, Optimizer, Problem, Steepe
 from wavepipe.pipeline.parameter_space import ParameterSpace, Vector
 from wavepipe.pipeline.partial import Failure, Partial
 from wavepipe.pipeline.plan import Pass
-from wavepipe.pipeline.preconditioning import Preconditioner, illumination_weight, water_mask
+from wavepipe.pipeline.preconditioning import Preconditioner, illumination_weight
 
 logger = logging.getLogger(__name__)
 
@@ -64,8 +65,13 @@ def invert_survey(
             inversion.run_stage(number, stage)
             if inversion.gave_up:
                 break
-        publish(run, inversion.space.unpack(inversion.vector), inversion.records,
-                inversion.shots, inversion.failures)
+        publish(
+            run,
+            inversion.space.unpack(inversion.vector),
+            inversion.records,
+            inversion.shots,
+            inversion.failures,
+        )
         return run.outcome(inversion.shots, inversion.failures)
 
 
@@ -75,17 +81,11 @@ def _begin(run: Run) -> "Inversion":
     if section is None:
         raise JobError("an inversion needs a section fwi in the job file.")
     vp = run.inputs.earth.vp
-    mask = np.ones(vp.shape, dtype=bool)
-    if section.mask.water:
-        mask = ~water_mask(vp)
-        logger.info("water mask: %.1f %% of the cells stay as they are", 100 * (~mask).mean())
-    if not mask.any():
-        raise JobError("fwi.mask leaves no cell to invert for: the whole earth model is water.")
     wanted = section.parameters.vp
     fastest = run.plan.passes[0].propagation.velocity_bound
     space = ParameterSpace(
         start={"vp": vp},
-        mask=mask,
+        mask=run.inputs.mask,
         bounds={"vp": wanted.bounds or (0.5 * float(vp.min()), fastest)},
         scales={"vp": wanted.step_scale},
     )
@@ -127,9 +127,7 @@ class Inversion:
             return
         state.finish()
 
-    def _iterate(
-        self, state: "StageState", optimizer: Optimizer, count: int
-    ) -> Update | None:
+    def _iterate(self, state: "StageState", optimizer: Optimizer, count: int) -> Update | None:
         """Make one iteration; again without the shots that fail in it."""
         while not self.gave_up:
             try:
@@ -205,7 +203,7 @@ class StageState:
         factor = len(self.inversion.shots) / len(self.subset)
         self._save_known(factor * partial.scalars["misfit"])
 
-    def _sum(self, wanted: str, vector: Vector, title: str) -> Partial:
+    def _sum(self, wanted: Wanted, vector: Vector, title: str) -> Partial:
         """Sum over the subset at a vector; a ShotsFailedError if one fails."""
         run = self.inversion.run
         model = self.inversion.space.unpack(vector)

@@ -79,21 +79,27 @@ def save_iteration(run: Run, record: IterationRecord, model: Model) -> None:
     )
     if not np.isfinite(record.misfit):
         return
-    run.folder.log_event({
-        "event": "iteration",
-        "iteration": record.iteration,
-        "stage": record.stage,
-        "misfit": record.misfit,
-        "step_length": record.step_length,
-        "evaluations": record.evaluations,
-        "shots": list(record.shots),
-    })
+    run.folder.log_event(
+        {
+            "event": "iteration",
+            "iteration": record.iteration,
+            "stage": record.stage,
+            "misfit": record.misfit,
+            "step_length": record.step_length,
+            "evaluations": record.evaluations,
+            "shots": list(record.shots),
+        }
+    )
     logger.info(
         "stage %d (%g Hz), iteration %d: misfit %.4g, %.1f %% of the stage's first; "
         "largest change %.3g m/s, %d evaluations",
-        record.stage + 1, record.max_frequency, record.iteration, record.misfit,
+        record.stage + 1,
+        record.max_frequency,
+        record.iteration,
+        record.misfit,
         100.0 * record.misfit / record.first_misfit if record.first_misfit else 0.0,
-        record.step_length, record.evaluations,
+        record.step_length,
+        record.evaluations,
     )
 
 

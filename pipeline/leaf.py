@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -170,11 +171,11 @@ def _misfit(evaluation: Evaluation, shot: WindowedShot, synthetic: torch.Tensor)
     """
     dt, band = evaluation.propagation.dt, evaluation.treatment.band
     observed, weights = (torch.from_numpy(a) for a in observed_gather(evaluation, shot))
-    sides = (band_limited(weights * side, dt, band) for side in (synthetic, observed))
-    return MISFITS[evaluation.misfit](*sides, dt)
+    left, right = (band_limited(weights * side, dt, band) for side in (synthetic, observed))
+    return MISFITS[evaluation.misfit](left, right, dt)
 
 
-def _migrated(evaluation: Evaluation, shot: WindowedShot) -> NDArray:
+def _migrated(evaluation: Evaluation, shot: WindowedShot) -> NDArray[Any]:
     """Observed gather as the adjoint source of an image."""
     p, treatment = evaluation.propagation, evaluation.treatment
     limited = band_limit(np.multiply(*observed_gather(evaluation, shot)), p.dt, treatment.band)
@@ -182,7 +183,7 @@ def _migrated(evaluation: Evaluation, shot: WindowedShot) -> NDArray:
     return limited * end_taper(p.nt, p.dt, treatment.taper_end)
 
 
-def _on_windows(shots: Shots, made: Call, name: str, arrays: NDArray) -> list[Partial]:
+def _on_windows(shots: Shots, made: Call, name: str, arrays: NDArray[Any]) -> list[Partial]:
     """One partial per shot; a WavefieldError if one is not finite."""
     partials, illumination = [], made.illumination()
     for k, shot in enumerate(shots):

@@ -85,8 +85,9 @@ class LineSearch:
         return best
 
 
-def _interpolate(low: float, low_point: Point, high: float, high_point: Point,
-                 direction: Vector) -> float:
+def _interpolate(
+    low: float, low_point: Point, high: float, high_point: Point, direction: Vector
+) -> float:
     """Minimum of the cubic through two steps, at least a tenth of the bracket inside."""
     width = high - low
     middle = low + 0.5 * width

@@ -29,7 +29,7 @@ class Machine:
 
 
 def local_machine(job: Job) -> Machine:
-    """This machine, as the job wants to use it.
+    """Describe this machine, as the job wants to use it.
 
     Parameters
     ----------

@@ -55,7 +55,10 @@ def migrate_survey(
     """
     with start_run(job, cluster=cluster, started=started) as run:
         create_results(
-            run.folder.results, "rtm", run.inputs.survey, run.inputs.earth,
+            run.folder.results,
+            "rtm",
+            run.inputs.survey,
+            run.inputs.earth,
             attributes=run.attributes(),
         )
         evaluation = run.describe("image", run.plan.passes[0], run.inputs.earth.vp)

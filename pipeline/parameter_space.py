@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,12 +32,14 @@ class ParameterSpace:
     scales: Mapping[str, float]
     """Size of a step of one in the vector, by parameter."""
 
-    def pack(self, model: Mapping[str, NDArray]) -> Vector:
+    def pack(self, model: Mapping[str, NDArray[Any]]) -> Vector:
         """Vector of an earth model."""
-        return np.concatenate([
-            np.asarray(model[name], dtype=np.float64).ravel() / self.scales[name]
-            for name in self.start
-        ])
+        return np.concatenate(
+            [
+                np.asarray(model[name], dtype=np.float64).ravel() / self.scales[name]
+                for name in self.start
+            ]
+        )
 
     def unpack(self, vector: Vector) -> dict[str, NDArray[np.float32]]:
         """Earth model of a vector."""
@@ -46,12 +49,15 @@ class ParameterSpace:
             for name, part in zip(self.start, parts, strict=True)
         }
 
-    def pack_gradient(self, gradient: Mapping[str, NDArray]) -> Vector:
+    def pack_gradient(self, gradient: Mapping[str, NDArray[Any]]) -> Vector:
         """Gradient with respect to the vector, zero where nothing may change."""
-        return np.concatenate([
-            np.where(self.mask, gradient[name].astype(np.float64), 0.0).ravel() * self.scales[name]
-            for name in self.start
-        ])
+        return np.concatenate(
+            [
+                np.where(self.mask, gradient[name].astype(np.float64), 0.0).ravel()
+                * self.scales[name]
+                for name in self.start
+            ]
+        )
 
     def project(self, vector: Vector) -> Vector:
         """Nearest vector within the bounds; the starting model outside the mask."""
@@ -64,6 +70,6 @@ class ParameterSpace:
     def precondition(self, preconditioner: Preconditioner, vector: Vector) -> Vector:
         """Apply a preconditioner to each parameter's part of a vector."""
         parts = np.split(vector, len(self.start))
-        return np.concatenate([
-            preconditioner(part.reshape(self.mask.shape)).ravel() for part in parts
-        ])
+        return np.concatenate(
+            [preconditioner(part.reshape(self.mask.shape)).ravel() for part in parts]
+        )

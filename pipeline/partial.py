@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,13 +37,13 @@ class Partial:
     window: Window | None = None
     """Part of the model that `arrays` cover; None where there is nothing to sum."""
 
-    arrays: Mapping[str, NDArray] = field(default_factory=dict)
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     """Sums on the window, by name (gradient, image, illumination)."""
 
     scalars: Mapping[str, float] = field(default_factory=dict)
     """Sums without a place (misfit), by name."""
 
-    def spread(self, name: str, shape: tuple[int, ...]) -> NDArray:
+    def spread(self, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
         """Return one sum on the whole model, zero outside the window.
 
         Parameters
@@ -73,12 +74,13 @@ def add(left: Partial, right: Partial) -> Partial:
         failures=left.failures + right.failures,
         window=window,
         arrays=arrays,
-        scalars={name: left.scalars.get(name, 0.0) + right.scalars.get(name, 0.0)
-                 for name in names},
+        scalars={
+            name: left.scalars.get(name, 0.0) + right.scalars.get(name, 0.0) for name in names
+        },
     )
 
 
-def _add_arrays(left: Partial, right: Partial) -> tuple[Window | None, Mapping[str, NDArray]]:
+def _add_arrays(left: Partial, right: Partial) -> tuple[Window | None, Mapping[str, NDArray[Any]]]:
     """Return the union of the windows and the sums on it."""
     if left.window is None:
         return right.window, right.arrays

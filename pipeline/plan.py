@@ -143,7 +143,7 @@ def make_plan(inputs: Inputs, machine: Machine) -> Plan:
     bound = velocity_bound(inputs)
     time_step = _time_step(inputs, bound)
     stages = job.fwi.stages if job.kind == "fwi" and job.fwi is not None else ()
-    frequencies = [stage.max_frequency for stage in stages] or [None]
+    frequencies: list[float | None] = [stage.max_frequency for stage in stages] or [None]
     passes = tuple(_plan_pass(inputs, f, bound, time_step) for f in frequencies)
     verdict = _check_grid(inputs, passes)
     windows = shot_windows(inputs)
@@ -185,8 +185,11 @@ def shot_windows(inputs: Inputs) -> list[Window]:
         )
         windows.append(
             shot_window(
-                points - earth.origin, earth.shape, earth.spacing,
-                inputs.job.survey.aperture, widths,
+                points - earth.origin,
+                earth.shape,
+                earth.spacing,
+                inputs.job.survey.aperture,
+                widths,
             )
         )
     return windows
@@ -201,9 +204,7 @@ def _time_step(inputs: Inputs, bound: float) -> float:
     return float(section.time_step)
 
 
-def _plan_pass(
-    inputs: Inputs, max_frequency: float | None, bound: float, time_step: float
-) -> Pass:
+def _plan_pass(inputs: Inputs, max_frequency: float | None, bound: float, time_step: float) -> Pass:
     """What decides the bits in one frequency band."""
     job, survey = inputs.job, inputs.survey
     wavelet = pass_wavelet(inputs, max_frequency)
@@ -269,9 +270,7 @@ def _check_grid(inputs: Inputs, passes: Sequence[Pass]) -> str:
     return verdict
 
 
-def _schedule(
-    inputs: Inputs, passes: Sequence[Pass], window: Window, machine: Machine
-) -> Schedule:
+def _schedule(inputs: Inputs, passes: Sequence[Pass], window: Window, machine: Machine) -> Schedule:
     """Batches, workers and threads from memory and a rough price."""
     n_shots = inputs.survey.n_shots
     gradient = inputs.job.kind != "model"
@@ -307,14 +306,17 @@ def _batch_shots(n_shots: int, n_workers: int, shot_seconds: float) -> int:
     return batch
 
 
-def _price(
-    inputs: Inputs, one: Pass, window: Window, gradient: bool
-) -> tuple[int, float]:
+def _price(inputs: Inputs, one: Pass, window: Window, gradient: bool) -> tuple[int, float]:
     """Bytes and cell updates of one shot."""
     p = one.propagation
     counts = np.diff(inputs.survey.first_trace)
     call = plan_call(
-        window.shape, p.spacing, p.dt, p.nt, 1, int(counts.max()),
+        window.shape,
+        p.spacing,
+        p.dt,
+        p.nt,
+        1,
+        int(counts.max()),
         order=p.order,
         boundary=Boundary(p.pml_width, p.pml_frequency, p.free_surface, window.inside),
         velocity_bound=p.velocity_bound,

@@ -1,6 +1,7 @@
 """What stands between a raw gradient and an update: mask, smoothing, illumination."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +50,7 @@ class Preconditioner:
 
 
 def illumination_weight(
-    illumination: NDArray, mask: NDArray[np.bool_]
+    illumination: NDArray[Any], mask: NDArray[np.bool_]
 ) -> NDArray[np.float64] | None:
     """One over the illumination, bounded, with mean one where the model may change.
 
@@ -68,10 +69,12 @@ def illumination_weight(
     if largest <= 0.0:
         return None
     weight = 1.0 / (illumination.astype(np.float64) + ILLUMINATION_FLOOR * largest)
-    return weight / weight[mask].mean()
+    return np.asarray(weight / weight[mask].mean())
 
 
-def divide_by_illumination(image: NDArray, illumination: NDArray, floor: float) -> NDArray:
+def divide_by_illumination(
+    image: NDArray[Any], illumination: NDArray[Any], floor: float
+) -> NDArray[Any]:
     """Image divided by the source illumination, with the illumination's own maximum as unit.
 
     Parameters
@@ -87,7 +90,7 @@ def divide_by_illumination(image: NDArray, illumination: NDArray, floor: float) 
     return (image / (illumination / mean + floor)).astype(image.dtype)
 
 
-def water_mask(vp: NDArray) -> NDArray[np.bool_]:
+def water_mask(vp: NDArray[Any]) -> NDArray[np.bool_]:
     """Cells of the water layer: from the top down while the velocity stays that of the top.
 
     Parameters

@@ -59,7 +59,10 @@ class _LineCounter:
         rate = self._done / (now - self._start)
         logger.info(
             "%s: %d of %d shots, %.3g shots/s, %s left",
-            self._title, self._done, self._total, rate,
+            self._title,
+            self._done,
+            self._total,
+            rate,
             readable_seconds((self._total - self._done) / rate),
         )
 
@@ -79,9 +82,13 @@ def counting(title: str, total: int) -> Iterator[Counter]:
         yield _LineCounter(title, total)
         return
     bar = Bar(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
-        console=Console(stderr=True), transient=True,
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
     )
     with bar:
         yield _BarCounter(bar, title, total)
@@ -95,7 +102,7 @@ def readable_seconds(seconds: float) -> str:
     """
     if seconds < 100:
         return f"{seconds:.2g} s"
-    whole = int(round(seconds))
+    whole = round(seconds)
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"

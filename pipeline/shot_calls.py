@@ -91,7 +91,9 @@ def place_shot(
     )
 
 
-def observed_gather(evaluation: Evaluation, shot: WindowedShot) -> tuple[NDArray, NDArray]:
+def observed_gather(
+    evaluation: Evaluation, shot: WindowedShot
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Observed gather in the run's band, and the weights of its samples.
 
     Returns
@@ -136,8 +138,9 @@ def call(
         margins = list(boundary.margins(vp.ndim - 1))
         vp = np.pad(vp, [(0, 0), *margins], mode="edge")
         boundary = replace(boundary, inside=_layered(boundary, vp.ndim - 1))
-    inner = tuple(slice(low, low + n) for n, (low, _) in zip(shots[0].window.shape, margins,
-                                                             strict=True))
+    inner = tuple(
+        slice(low, low + n) for n, (low, _) in zip(shots[0].window.shape, margins, strict=True)
+    )
     corner = np.array([low for low, _ in margins]) * evaluation.propagation.spacing
     options = _options(evaluation, shots, boundary, corner, variable is not None)
     model = torch.from_numpy(vp)
@@ -151,7 +154,7 @@ def call(
         return Call(scalar(model, **options))
 
 
-def adjoint(call: Call, adjoint_sources: Sequence[NDArray]) -> NDArray[np.float32]:
+def adjoint(call: Call, adjoint_sources: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
     """Adjoint of a call: gathers back to its variable.
 
     Parameters
@@ -165,6 +168,8 @@ def adjoint(call: Call, adjoint_sources: Sequence[NDArray]) -> NDArray[np.float3
     -------
     (n_shots, *window) array
     """
+    if call.variable is None:
+        raise ValueError("the call was made without a variable")
     pressure = call.recording["pressure"]
     padded = torch.zeros_like(pressure)
     for k, samples in enumerate(adjoint_sources):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +52,7 @@ class Window:
         stop = tuple(max(a, b) for a, b in zip(self.stop, other.stop, strict=True))
         return Window(start, stop)
 
-    def shift(self, positions: NDArray[np.float64], spacing: tuple[float, ...]) -> NDArray:
+    def shift(self, positions: NDArray[np.float64], spacing: tuple[float, ...]) -> NDArray[Any]:
         """Positions from the window's first node.
 
         Parameters

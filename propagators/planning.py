@@ -13,7 +13,7 @@ from wavepipe.propagators.stencil.adjoint import adjoint
 from wavepipe.propagators.stencil.linearise import with_sums
 from wavepipe.propagators.stencil.page import Page
 from wavepipe.propagators.stencil.program import Program
-from wavepipe.propagators.storage.policy import Storage, largest_stride
+from wavepipe.propagators.storage.policy import ADJOINT_ALLOWANCE, Storage, largest_stride
 from wavepipe.propagators.time_resampling import plan_time_grid
 
 PHYSICS: dict[str, tuple[Callable[[Page], None], tuple[str, ...]]] = {"scalar": (scalar, ("c2",))}
@@ -77,7 +77,7 @@ def plan_call(
     gradient
         Whether the earth model's gradient is wanted.
     max_frequency, adjoint_frequency : Hz
-        Highest frequency of the sources and of the adjoint sources (the same if None).
+        Highest frequency of the sources and of the adjoint sources (1.5 times the sources' if None).
 
     Raises
     ------
@@ -101,7 +101,7 @@ def plan_call(
     forward = _array_bytes(program, n_shots, itemsize)
     if not gradient:
         return CallPlan(step, grid.n_steps, 0, cells, 0, forward + models + 2 * traces)
-    reaches = max_frequency if adjoint_frequency is None else adjoint_frequency
+    reaches = adjoint_frequency or ADJOINT_ALLOWANCE * max_frequency
     stride = storage.stride
     if stride == "auto":
         stride = largest_stride(step, max_frequency, reaches)

@@ -24,7 +24,7 @@ from wavepipe.propagators.stencil.linearise import (
     with_sums,
 )
 from wavepipe.propagators.stencil.program import Monomial, Program
-from wavepipe.propagators.storage.policy import Storage, largest_stride
+from wavepipe.propagators.storage.policy import ADJOINT_ALLOWANCE, Storage, largest_stride
 from wavepipe.propagators.time_resampling import bandwidth
 
 
@@ -86,7 +86,7 @@ class _Propagate(torch.autograd.Function):
         )
         sweep = _forward_sweep(call, amplitudes, coefficients)
         if wanted:
-            sweep = _keeping(call, sweep, wanted, call.forward_bandwidth)
+            sweep = _keeping(call, sweep, wanted, ADJOINT_ALLOWANCE * call.forward_bandwidth)
         result = call.backend.run(sweep)
         ctx.call, ctx.names, ctx.wanted, ctx.sweep = call, names, wanted, sweep
         ctx.save_for_backward(amplitudes, *arrays)

@@ -5,9 +5,16 @@ import pytest
 from scipy.signal import fftconvolve
 from scipy.special import hankel2
 
-from wavepipe.pipeline.filters import band_limit, default_taper, end_taper, line_source, low_cut, low_pass
-from wavepipe.pipeline.gathers import trace_weights
 from wavepipe.pipeline.evaluation import Treatment
+from wavepipe.pipeline.filters import (
+    band_limit,
+    default_taper,
+    end_taper,
+    line_source,
+    low_cut,
+    low_pass,
+)
+from wavepipe.pipeline.gathers import trace_weights
 from wavepipe.pipeline.mutes import direct_mute
 from wavepipe.propagators.wavelets import ricker
 
@@ -83,8 +90,10 @@ def test_a_point_source_seen_as_a_line_has_the_line_sources_amplitude_and_phase(
 
 def test_the_low_cut_removes_long_wavelengths_and_keeps_short_ones():
     x = np.arange(400) * 10.0
-    for wavelength, gain in ((2000.0, 1 - np.exp(-0.5 * (2 * np.pi * 40 / 2000) ** 2)),
-                             (100.0, 1 - np.exp(-0.5 * (2 * np.pi * 40 / 100) ** 2))):
+    for wavelength, gain in (
+        (2000.0, 1 - np.exp(-0.5 * (2 * np.pi * 40 / 2000) ** 2)),
+        (100.0, 1 - np.exp(-0.5 * (2 * np.pi * 40 / 100) ** 2)),
+    ):
         image = np.tile(np.sin(2 * np.pi * x / wavelength), (60, 1))
         found = low_cut(image, (10.0, 10.0), 40.0)[:, 100:300]
         assert np.std(found) / np.std(image[:, 100:300]) == pytest.approx(gain, abs=0.01)
@@ -92,8 +101,7 @@ def test_the_low_cut_removes_long_wavelengths_and_keeps_short_ones():
 
 
 def test_the_direct_mute_follows_offset_over_velocity():
-    weights = direct_mute(np.array([0.0, 1500.0]), 500, 0.004,
-                          velocity=1500.0, flat=0.1, taper=0.2)
+    weights = direct_mute(np.array([0.0, 1500.0]), 500, 0.004, velocity=1500.0, flat=0.1, taper=0.2)
     time = np.arange(500) * 0.004
     for trace, start in zip(weights, (0.1, 1.1), strict=True):
         assert np.all(trace[time <= start] == 0.0)

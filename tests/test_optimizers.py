@@ -1,5 +1,7 @@
 """Optimizers on functions whose minimum is known."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -45,7 +47,7 @@ def run(optimizer, evaluate, start, iterations, project=lambda x: x, preconditio
 def test_lbfgs_finds_the_minimum_of_rosenbrock():
     point, misfits = run(Lbfgs(first_step=0.1), rosenbrock, [-1.2, 1.0], 60)
     np.testing.assert_allclose(point.vector, [1.0, 1.0], atol=1e-5)
-    assert all(b <= a for a, b in zip(misfits, misfits[1:], strict=False))
+    assert all(b <= a for a, b in itertools.pairwise(misfits))
 
 
 def test_lbfgs_is_far_faster_than_steepest_descent_on_a_long_valley():
@@ -61,8 +63,13 @@ def test_lbfgs_uses_the_preconditioner_as_its_first_hessian():
     """With the exact inverse Hessian, the second iteration is Newton's and ends at the minimum."""
     matrix, centre = hilly(20, seed=2)
     inverse = np.linalg.inv(matrix)
-    _, misfits = run(Lbfgs(first_step=0.1), quadratic(matrix, centre), np.zeros(20), 3,
-                     precondition=lambda v: inverse @ v)
+    _, misfits = run(
+        Lbfgs(first_step=0.1),
+        quadratic(matrix, centre),
+        np.zeros(20),
+        3,
+        precondition=lambda v: inverse @ v,
+    )
     assert misfits[-1] < 1e-12 * misfits[0]
 
 

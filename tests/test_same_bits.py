@@ -40,9 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def expected(folder: Path) -> dict[str, Bits]:
     """What a plain loop over single shots gives."""
-    return {
-        kind: run(folder, kind, "loop", InProcess(), cluster__batch_shots=1) for kind in JOBS
-    }
+    return {kind: run(folder, kind, "loop", InProcess(), cluster__batch_shots=1) for kind in JOBS}
 
 
 @pytest.mark.parametrize("size", [2, 4, 8])

@@ -36,7 +36,11 @@ def test_shots_of_a_moving_spread_share_a_shape():
     spread = np.arange(40) * 12.5
     shapes = {
         shot_window(
-            np.column_stack([np.full(40, 10.0), x + spread]), (50, 2000), (10.0, 10.0), 300.0, WIDTHS
+            np.column_stack([np.full(40, 10.0), x + spread]),
+            (50, 2000),
+            (10.0, 10.0),
+            300.0,
+            WIDTHS,
         ).shape
         for x in np.arange(5000.0, 8000.0, 37.5)
     }
@@ -52,7 +56,10 @@ def test_no_aperture_is_the_whole_model():
 def test_a_window_in_three_dimensions_is_cut_along_both_horizontal_axes():
     window = shot_window(
         np.array([[10.0, 500.0, 800.0], [10.0, np.nan, np.nan], [10.0, 520.0, 900.0]]),
-        (20, 100, 200), (10.0, 10.0, 10.0), 100.0, face_widths(3, 5),
+        (20, 100, 200),
+        (10.0, 10.0, 10.0),
+        100.0,
+        face_widths(3, 5),
     )
     assert window.inside == ("y0", "y1", "x0", "x1")
     assert window.shape[0] == 20

@@ -37,8 +37,11 @@ def settings(kind: str, ndim: int = 2, aperture: float | None = 100.0) -> dict:
     job: dict = {
         "kind": kind,
         "earth_model": {
-            "vp": {"path": "true.npy" if kind == "model" else "start.npy", "axes": axes,
-                   "unit": "m/s"},
+            "vp": {
+                "path": "true.npy" if kind == "model" else "start.npy",
+                "axes": axes,
+                "unit": "m/s",
+            },
             "spacing": [10.0] * ndim,
         },
         "survey": {"aperture": aperture},
@@ -55,12 +58,14 @@ def settings(kind: str, ndim: int = 2, aperture: float | None = 100.0) -> dict:
     else:
         job["survey"]["data"] = "runs/model/shots.sgy"
     if kind == "rtm":
-        job["rtm"] = {"mute": {"velocity": 1500.0, "flat": 0.1, "taper": 0.05}, "low_cut": 40.0}
+        job["rtm"] = {"mute": {"velocity": 1500.0, "flat": 0.2, "taper": 0.05}, "low_cut": 40.0}
     if kind == "fwi":
         job["fwi"] = {
             "parameters": {"vp": {"bounds": [1400.0, 2600.0]}},
-            "stages": [{"max_frequency": 10.0, "iterations": 2},
-                       {"max_frequency": 16.0, "iterations": 1}],
+            "stages": [
+                {"max_frequency": 10.0, "iterations": 2},
+                {"max_frequency": 16.0, "iterations": 1},
+            ],
             "mask": {"water": True},
             "smoothing": 10.0,
         }

@@ -1,4 +1,4 @@
-"""The example's earth model: water, dipping layers cut by two faults, a salt body and a gas pocket."""
+"""The earth model of the example: water, faulted dipping layers, a salt body and a gas pocket."""
 
 import numpy as np
 from numpy.typing import NDArray

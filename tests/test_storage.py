@@ -1,0 +1,159 @@
+"""What is kept of the forward wavefield, and that a stride never aliases unseen."""
+
+import numpy as np
+import pytest
+import torch
+
+from wavepipe.propagators import Boundary, Storage, scalar
+from wavepipe.propagators.errors import OptionError, StorageError
+from wavepipe.propagators.storage.policy import largest_stride
+from wavepipe.propagators.wavelets import ricker
+
+DT, NT, PEAK, SPACING = 1e-3, 600, 12.0, 10.0
+SHAPE = (60, 90)
+
+
+def survey(dtype=torch.float32):
+    """A layered medium, two shots near the top, a line of receivers."""
+    vp = torch.full(SHAPE, 1800.0, dtype=dtype)
+    vp[30:] = 2300.0
+    vp[40:50, 40:60] += 150.0
+    wavelet = torch.tensor(ricker(PEAK, DT, NT, 0.13), dtype=dtype)
+    receivers = np.stack([np.full(40, 20.0), np.arange(40) * 20.0 + 50.0], axis=-1)
+    return vp, {
+        "source_amplitudes": wavelet.expand(2, 1, NT).contiguous(),
+        "source_positions": np.array([[[20.0, 200.0]], [[20.0, 600.0]]]),
+        "receiver_positions": np.stack([receivers, receivers]),
+        "boundary": Boundary(15, PEAK),
+        "velocity_bound": 2600.0,
+    }
+
+
+def gradient(adjoint_source, storage, nt=NT):
+    """Gradient of <gather, adjoint source>, and what was chosen."""
+    vp, settings = survey()
+    vp.requires_grad_()
+    recording = scalar(vp, SPACING, DT, nt=nt, storage=storage, **settings)
+    recording["pressure"].backward(adjoint_source)
+    return vp.grad, recording.info
+
+
+@pytest.fixture(scope="module")
+def residual():
+    """A residual whose ends are quiet: reflections of a model with an anomaly missing."""
+    vp, settings = survey()
+    observed = scalar(vp, SPACING, DT, **settings)["pressure"]
+    vp[40:50, 40:60] -= 150.0
+    synthetic = scalar(vp, SPACING, DT, **settings)["pressure"]
+    taper = torch.from_numpy(np.clip((NT - 1 - np.arange(NT)) / 250, 0, 1)).float()
+    return (synthetic - observed) * torch.sin(np.pi / 2 * taper) ** 2
+
+
+def error(found, expected):
+    return float((found - expected).norm() / expected.norm())
+
+
+def test_the_stride_chosen_is_harmless(residual):
+    """Several steps between snapshots, and a gradient equal to stride 1's within the tolerance."""
+    exact, _ = gradient(residual, Storage(stride=1))
+    found, info = gradient(residual, Storage())
+    assert info.stride >= 4
+    assert error(found, exact) < 1e-4
+
+
+def test_a_noisy_residual_is_noticed_and_made_right(residual):
+    """White noise in the data reaches the Nyquist frequency: the forward run is repeated."""
+    noise = torch.randn(residual.shape, generator=torch.Generator().manual_seed(3))
+    noisy = residual + 0.3 * residual.abs().max() * noise
+    exact, _ = gradient(noisy, Storage(stride=1))
+    with pytest.warns(UserWarning, match="forward run is repeated with stride"):
+        found, _ = gradient(noisy, Storage())
+    assert error(found, exact) < 1e-4
+
+
+def test_a_record_cut_in_mid_arrival_is_noticed_and_made_right(residual):
+    """The step at the end of a cut trace has a wide spectrum."""
+    vp, settings = survey()
+    cut = scalar(vp, SPACING, DT, nt=300, **settings)["pressure"]
+    assert cut[..., -1].abs().max() > 0.05 * cut.abs().max()
+    exact, _ = gradient(cut, Storage(stride=1), nt=300)
+    with pytest.warns(UserWarning, match="forward run is repeated with stride"):
+        found, _ = gradient(cut, Storage(), nt=300)
+    assert error(found, exact) < 1e-4
+
+
+def test_a_stride_asked_for_is_kept_but_not_in_silence(residual):
+    """The warning names the stride that would do; the gradient really is inaccurate."""
+    noise = torch.randn(residual.shape, generator=torch.Generator().manual_seed(3))
+    exact, _ = gradient(noise, Storage(stride=1))
+    with pytest.warns(UserWarning, match="would alias, so the gradient is inaccurate"):
+        found, info = gradient(noise, Storage(stride=12))
+    assert info.stride == 12
+    assert error(found, exact) > 1e-2
+
+
+def test_a_forward_run_keeps_nothing():
+    """Without a gradient there is no history, and gradients of sources need none."""
+    vp, settings = survey()
+    assert scalar(vp, SPACING, DT, **settings).info.bytes == 0
+    settings["source_amplitudes"] = settings["source_amplitudes"].requires_grad_()
+    recording = scalar(vp, SPACING, DT, storage=Storage(mode="none"), **settings)
+    recording["pressure"].sum().backward()
+    assert recording.info.bytes == 0
+    assert settings["source_amplitudes"].grad.abs().max() > 0
+
+
+def test_mode_none_with_a_gradient_is_an_error_that_says_so():
+    """Never a missing or zero gradient instead."""
+    vp, settings = survey()
+    with pytest.raises(StorageError, match="keeps nothing"):
+        scalar(vp.requires_grad_(), SPACING, DT, storage=Storage(mode="none"), **settings)
+
+
+def test_a_budget_too_small_says_what_is_needed():
+    """In bytes, before anything runs."""
+    vp, settings = survey()
+    with pytest.raises(StorageError, match=r"takes .* GB at stride .* budget"):
+        scalar(vp.requires_grad_(), SPACING, DT, storage=Storage(budget=1000), **settings)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mode": "disk"}, "mode 'disk' does not exist"),
+        ({"method": "boundary"}, "method 'boundary' does not exist"),
+        ({"compression": "float16"}, "compression 'float16' does not exist"),
+        ({"stride": 0}, "stride is 0"),
+        ({"stride": 2.5}, "stride is 2.5"),
+        ({"stride": "often"}, "stride is 'often'"),
+        ({"path": "/tmp"}, "has no use"),
+        ({"budget": -1}, "must be positive"),
+        ({"max_gradient_error": 2.0}, "between 0 and 1"),
+    ],
+)
+def test_storage_accepts_only_what_works(options, message):
+    """Anything else is refused, listing what exists."""
+    with pytest.raises(OptionError, match=message):
+        Storage(**options)
+
+
+def test_the_stride_rule_is_strict():
+    """1 / (stride step) > f + g, and never less than 1."""
+    assert largest_stride(1e-3, 50.0, 50.0) == 9  # 10 would sample exactly at f + g
+    assert largest_stride(1e-3, 50.0, 500.0) == 1
+    assert largest_stride(1e-3, 0.0, 0.0) == 1
+
+
+def test_illumination_is_the_energy_of_what_the_model_multiplies():
+    """Largest at the source, with the model's shape, and the same for any harmless stride."""
+    vp, settings = survey()
+    shown = [
+        scalar(
+            vp.clone().requires_grad_(), SPACING, DT, storage=Storage(stride=s), illumination=True,
+            **settings,
+        ).illumination
+        for s in (1, 4)
+    ]  # fmt: skip
+    assert shown[0].shape == (2, *SHAPE)
+    assert torch.argmax(shown[0][0]).item() == 2 * SHAPE[1] + 20
+    assert error(shown[1], shown[0]) < 1e-3

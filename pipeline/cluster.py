@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import dask
+import psutil
 from dask._task_spec import Task
 from dask.local import get_sync
 from distributed import CancelledError, Client, KilledWorker, LocalCluster
@@ -119,6 +120,7 @@ def local_cluster(n_workers: int, threads: int, scratch: str | None = None) -> I
             processes=True,
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
+            memory_limit=psutil.virtual_memory().total // n_workers,
             local_directory=scratch,
             silence_logs=logging.ERROR,
         ) as cluster,

@@ -87,7 +87,8 @@ def save_iteration(run: Run, record: IterationRecord, model: Model) -> None:
             "misfit": record.misfit,
             "step_length": record.step_length,
             "evaluations": record.evaluations,
-            "shots": list(record.shots),
+            "shots": len(record.shots),
+            "drawn": list(record.shots) if len(record.shots) < run.inputs.survey.n_shots else [],
         }
     )
     logger.info(

@@ -279,9 +279,7 @@ def _judge_pass_band(samples: NDArray[np.floating], grid: TimeGrid, options: Opt
         )
 
 
-def _clock(
-    dt: float, nt: int, domain: Domain, velocity: float, options: Options
-) -> TimeGrid:
+def _clock(dt: float, nt: int, domain: Domain, velocity: float, options: Options) -> TimeGrid:
     step = options.time_step
     if step is None:
         step = min(dt, stable_time_step(domain.spacing, velocity, options.order))

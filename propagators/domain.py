@@ -1,6 +1,6 @@
 """The grid a call propagates on: the model, its absorbing layers, and points on it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,15 +120,20 @@ class Domain:
                     continue
                 cells = self.shape[axis]
                 pair = layer_profiles(
-                    width, cells, self.spacing[axis], time_step, velocity, frequency,
+                    width,
+                    cells,
+                    self.spacing[axis],
+                    time_step,
+                    velocity,
+                    frequency,
                     high=side == 1,
                 )
                 for name, values in zip("ab", pair, strict=True):
                     profiles[f"{name}_{place}"] = torch.as_tensor(values).to(like)
         return profiles
 
-    def points(self, positions: NDArray[np.float64], inside: Mapping[str, int] | None = None) -> Points:
-        """Grid points and weights of positions (n_shots, n, ndim) in metres from the model's node 0."""
+    def points(self, positions: NDArray[np.float64]) -> Points:
+        """Grid points and weights of positions (n_shots, n, ndim), m from the model's node 0."""
         n_shots, n, _ = positions.shape
         spread = point_weights(
             positions.reshape(n_shots * n, self.ndim),

@@ -77,7 +77,8 @@ def plan_call(
     gradient
         Whether the earth model's gradient is wanted.
     max_frequency, adjoint_frequency : Hz
-        Highest frequency of the sources and of the adjoint sources (1.5 times the sources' if None).
+        Highest frequency of the sources and of the adjoint sources; 1.5 times the sources'
+        if None.
 
     Raises
     ------

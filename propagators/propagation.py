@@ -59,7 +59,10 @@ class Propagation:
             A gradient of the earth model is wanted but nothing may be kept, or it does not fit.
         """
         names = tuple(coefficients)
-        return _Propagate.apply(self, names, amplitudes, *coefficients.values())
+        rows: Tensor = _Propagate.apply(  # type: ignore[no-untyped-call]
+            self, names, amplitudes, *coefficients.values()
+        )
+        return rows
 
 
 def tree_sum(values: Tensor) -> Tensor:
@@ -95,14 +98,14 @@ class _Propagate(torch.autograd.Function):
         return result.recorded[call.port]
 
     @staticmethod
-    def backward(ctx: Any, residual: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, residual: Tensor) -> tuple[Tensor | None, ...]:
         call, sweep = ctx.call, ctx.sweep
         if sweep is None:
             raise RuntimeError(
                 "the forward wavefield was freed by the first backward; run the propagator again."
             )
         ctx.sweep = None
-        amplitudes, *arrays = ctx.saved_tensors
+        _, *arrays = ctx.saved_tensors
         coefficients = dict(zip(ctx.names, arrays, strict=True))
         residual = residual.contiguous()
         if ctx.wanted:
@@ -111,7 +114,10 @@ class _Propagate(torch.autograd.Function):
         result = call.backend.run(_adjoint_sweep(call, sweep, turned.program, residual))
         gradients = {
             name: _gradient(
-                result.fields[gradient_name(name)], turned.gradients[name], coefficients, name,
+                result.fields[gradient_name(name)],
+                turned.gradients[name],
+                coefficients,
+                name,
                 sweep.history.stride,
             )
             for name in ctx.wanted
@@ -154,7 +160,7 @@ def _keeping(
     if call.storage.budget is not None and size > call.storage.budget:
         raise StorageError(
             f"the history takes {size / 1e9:.3g} GB at stride {stride}; the budget is "
-            f"{call.storage.budget / 1e9:.3g} GB. Propagate fewer shots at once or raise the budget."
+            f"{call.storage.budget / 1e9:.3g} GB. Propagate fewer shots or raise the budget."
         )
     slots = {
         stored_name(name): empty((sweep.n_shots, n_slots, *shape), sweep.dtype) for name in sums
@@ -180,10 +186,11 @@ def _with_enough_snapshots(
     Only now is the adjoint's bandwidth known: a residual that is noisy, or cut in the middle of
     an arrival, has a wider spectrum than the source.
     """
-    stride = sweep.history.stride
+    stride = sweep.history.stride if sweep.history else 1
     if stride == 1:
         return sweep
-    found = bandwidth(residual.numpy().T, call.time_step, call.storage.tolerance)
+    present = np.diff(call.receivers.rowptr) > 0
+    found = bandwidth(residual.numpy().T[present], call.time_step, call.storage.tolerance)
     allowed = largest_stride(call.time_step, call.forward_bandwidth, found)
     if allowed >= stride:
         return sweep
@@ -203,16 +210,12 @@ def _with_enough_snapshots(
     )
     injection = sweep.inputs[call.port]
     coefficients = {n: a for n, a in sweep.coefficients.items() if n not in call.profiles}
-    again = _keeping(
-        call, _forward_sweep(call, injection.amplitudes, coefficients), wanted, found
-    )
+    again = _keeping(call, _forward_sweep(call, injection.amplitudes, coefficients), wanted, found)
     call.backend.run(again)
     return again
 
 
-def _adjoint_sweep(
-    call: Propagation, forward: Sweep, program: Program, residual: Tensor
-) -> Sweep:
+def _adjoint_sweep(call: Propagation, forward: Sweep, program: Program, residual: Tensor) -> Sweep:
     gradients = tuple(name for name in program.fields if name.startswith(gradient_name("")))
     quiet = program.with_updates(u for u in program.updates if u.target not in gradients)
     return Sweep(
@@ -246,15 +249,19 @@ def _gradient(
     return gradient
 
 
-def _illumination(call: Propagation, sweep: Sweep) -> Tensor:
+def _illumination(call: Propagation, sweep: Sweep) -> Tensor | None:
     """Energy of the stored sums over time, (n_shots, *padded shape)."""
     (name,) = [
-        stored_name(s) for (c, _), s in with_sums(call.program, (call.illuminated or "",)).sums.items()
+        stored_name(s)
+        for (c, _), s in with_sums(call.program, (call.illuminated or "",)).sums.items()
         if c == call.illuminated
     ]
-    slots = sweep.history.slots[name]
+    history = sweep.history
+    if history is None or name not in history.slots:
+        return None
+    slots = history.slots[name]
     width = call.program.shape[-1]
     energy = torch.zeros(slots.shape[0], *slots.shape[2:], dtype=slots.dtype)
     for index in range(slots.shape[1]):
         energy.addcmul_(slots[:, index], slots[:, index])
-    return energy[..., :width] * (sweep.history.stride * call.time_step)
+    return energy[..., :width] * (history.stride * call.time_step)

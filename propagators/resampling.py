@@ -17,7 +17,8 @@ def resampled(matrix: sparse.csr_matrix, rows: Tensor) -> Tensor:
     """
     if _is_identity(matrix):
         return rows
-    return _Resample.apply(matrix, rows)
+    out: Tensor = _Resample.apply(matrix, rows)  # type: ignore[no-untyped-call]
+    return out
 
 
 class _Resample(torch.autograd.Function):
@@ -27,7 +28,7 @@ class _Resample(torch.autograd.Function):
         return _product(matrix, rows, transposed=False)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
         return None, _product(ctx.matrix, gradient, transposed=True)
 
 
@@ -53,7 +54,7 @@ class _Key:
 def _prepared(key: _Key, dtype: np.dtype[Any], transposed: bool) -> sparse.csr_matrix:
     """The matrix or its transpose by rows, in the precision of the samples."""
     matrix = key.matrix.astype(dtype)
-    return matrix.T.tocsr() if transposed else matrix
+    return sparse.csr_matrix(matrix.T) if transposed else matrix
 
 
 def _is_identity(matrix: sparse.csr_matrix) -> bool:

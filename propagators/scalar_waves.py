@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
@@ -11,7 +9,7 @@ from wavepipe.propagators.boundary import Boundary
 from wavepipe.propagators.call import Options, Shots, prepare
 from wavepipe.propagators.physics.scalar import scalar as scalar_page
 from wavepipe.propagators.recording import Recording
-from wavepipe.propagators.stencil.linearise import SCATTERED, born
+from wavepipe.propagators.stencil.linearise import SCATTERED
 from wavepipe.propagators.storage.policy import Storage
 
 
@@ -83,7 +81,13 @@ def scalar(
     Differentiable with respect to `vp` and `source_amplitudes`.
     """
     options = Options(
-        order, boundary, velocity_bound, time_step, correct_time_dispersion, storage, backend,
+        order,
+        boundary,
+        velocity_bound,
+        time_step,
+        correct_time_dispersion,
+        storage,
+        backend,
         illumination,
     )
     shots = Shots(source_amplitudes, source_positions, receiver_positions, nt)
@@ -133,7 +137,13 @@ def scalar_born(
     with respect to `vp`, `scatter` and `source_amplitudes`.
     """
     options = Options(
-        order, boundary, velocity_bound, time_step, correct_time_dispersion, storage, backend,
+        order,
+        boundary,
+        velocity_bound,
+        time_step,
+        correct_time_dispersion,
+        storage,
+        backend,
         illumination,
     )
     shots = Shots(source_amplitudes, source_positions, receiver_positions, nt)

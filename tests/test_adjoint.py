@@ -16,7 +16,7 @@ EVERYTHING = [
         order,
         free,
         dtype,
-        id=f"{len(shape)}-D order {order} {'free ' + '+'.join(free) if free else 'absorbing'} {dtype}",
+        id=f"{len(shape)}-D order {order} {'free ' + '+'.join(free)} {dtype}",
         marks=() if order == 4 or (order == 8 and free == ("z0",)) else pytest.mark.slow,
     )
     for shape, order, free, dtype in itertools.product(

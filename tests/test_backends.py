@@ -129,7 +129,9 @@ def test_one_library_serves_every_size(monkeypatch):
     """Sizes are arguments of the emitted code: windows of a survey do not recompile."""
     texts = set()
     original = compiler._load
-    monkeypatch.setattr(compiler, "_load", lambda text, folder: texts.add(text) or original(text, folder))
+    monkeypatch.setattr(
+        compiler, "_load", lambda text, folder: texts.add(text) or original(text, folder)
+    )
     for shape in [(60, 70), (75, 90), (61, 101)]:
         Toy(shape, 4, dtype=torch.float32, nt=5).scalar()
     assert len(texts) == 1
@@ -198,5 +200,3 @@ def test_storage_frees_the_history_in_backward():
     loss.backward(retain_graph=True)
     with pytest.raises(RuntimeError, match="freed by the first backward"):
         loss.backward()
-
-

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import torch
 import zarr
-from toy_jobs import toy_job, write_models
+from toy_jobs import settings, toy_job, write_job, write_models
 
 from wavepipe.pipeline import leaf
 from wavepipe.pipeline.cluster import InProcess
 from wavepipe.pipeline.execution import Run, start_run
 from wavepipe.pipeline.filters import low_cut
 from wavepipe.pipeline.inversion import invert_survey
+from wavepipe.pipeline.job import read_job
 from wavepipe.pipeline.migration import migrate_survey
 from wavepipe.pipeline.modelling import model_survey
 from wavepipe.pipeline.survey import read_survey
@@ -80,6 +81,16 @@ def test_the_whole_model_gives_the_propagators_gathers_to_rounding(folder):
     stored = np.asarray(results(folder / "runs/whole")["gather"][...])
     # float32, and a peak frequency measured on the wavelet instead of 10 Hz for the layers
     assert relative(stored, pressure.detach().numpy().reshape(stored.shape)) < 1e-3
+
+
+def test_the_geometry_of_a_file_gives_the_gathers_of_its_layout(folder):
+    """The positions in the headers are those of the layout, and dt and nt are the file's."""
+    content = settings("model")
+    content["survey"] = {"data": "runs/model/shots.sgy", "aperture": 100.0}
+    content["output"]["folder"] = "runs/again"
+    model_survey(read_job(write_job(folder, content, "again.yaml")), cluster=InProcess())
+    again, first = (folder / "runs" / name / "shots.sgy" for name in ("again", "model"))
+    assert again.read_bytes() == first.read_bytes()
 
 
 def test_the_image_is_minus_the_gradient_of_half_the_data_energy(folder):
@@ -270,3 +281,28 @@ def test_evaluations_with_equal_content_share_a_name_and_others_do_not(folder):
         changed[5, 5] += 0.001
         assert first != run.describe("image", band, changed)
         assert first != replace(first, illumination=True)
+
+
+def test_an_image_fades_out_at_the_edges_of_its_apertures(folder):
+    """No stripe: what the outermost cells of a window hold is small beside the image."""
+    points = "[250.0, 270.0, 290.0, 310.0, 330.0, 350.0]"
+    layout = (
+        f"{{fixed_spread: {{sources: {{x: [280.0], depth: 15}}, receivers: {{x: {points}, "
+        "depth: 20}}}"
+    )
+    data = toy_job(folder, "model", output__folder="runs/short", survey__layout=layout)
+    model_survey(data, cluster=InProcess())
+    content = settings("rtm", aperture=0.0)
+    content["survey"]["data"] = "runs/short/shots.sgy"
+    content["rtm"] |= {"low_cut": None, "illumination": False}
+    content["output"]["folder"] = "runs/edges"
+    content["propagator"]["pml_width"] = 12
+    job = read_job(write_job(folder, content, "edges.yaml"))
+    migrate_survey(job, cluster=InProcess())
+    image = np.asarray(results(folder / "runs/edges")["image"][...])
+    lit = np.flatnonzero(np.abs(image).max(axis=0))
+    assert 0 < lit[0] < lit[-1] < 63
+    largest = np.abs(image[:, 25:36]).max()
+    # the layers take the waves down by the square of their one-way loss before the edge
+    for column in (lit[0], lit[-1]):
+        assert np.abs(image[:, column]).max() < 0.02 * largest

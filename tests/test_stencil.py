@@ -54,7 +54,7 @@ def test_the_interior_update_knows_nothing_of_layers():
 
 @pytest.mark.parametrize("free", [False, True])
 def test_the_adjoint_of_leapfrog_is_leapfrog(free):
-    """In scaled variables: ``p = -p + 2 p_before + c2 laplacian(p_before)``, the forward's loads."""
+    """In scaled variables: ``p = -p + 2 p_before + c2 laplacian(p_before)``."""
     forward = next(u for u in program(free=free).updates if u.keep.number == -1.0)
     found = adjoint(program(free=free), ("c2",), sources=False).program
     (back,) = [u for u in found.updates if u.keep.number == -1.0]

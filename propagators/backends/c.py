@@ -2,7 +2,6 @@
 
 import ctypes
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,42 +9,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wavepipe.propagators.backends.compiler import load
-from wavepipe.propagators.backends.emit_c import Source, emit
+from wavepipe.propagators.backends.emit_c import emit
 from wavepipe.propagators.backends.layout import (
     LINE,
-    ArrayLayout,
     layouts,
     rounded,
     vector_length,
 )
-from wavepipe.propagators.backends.sweep import Points, Sweep, SweepResult
-from wavepipe.propagators.stencil.program import Monomial, Port, Program, Update
+from wavepipe.propagators.backends.ports import Arrays, PointStruct, box_of, port_structs
+from wavepipe.propagators.backends.source import Source
+from wavepipe.propagators.backends.sweep import Sweep, SweepResult
+from wavepipe.propagators.stencil.program import Program, Update
 
 STRIP_BYTES = 400_000
 """Of the planes a stencil reads and writes: about half of a core's second-level cache."""
 
 _C_NAMES = {torch.float32: "float", torch.float64: "double"}
-
-
-class _PointStruct(ctypes.Structure):
-    _fields_ = [
-        ("first", ctypes.c_void_p),
-        ("rowptr", ctypes.c_void_p),
-        ("offset", ctypes.c_void_p),
-        ("place", ctypes.c_void_p),
-        ("column", ctypes.c_void_p),
-        ("weight", ctypes.c_void_p),
-        ("data", ctypes.c_void_p),
-        ("n_points", ctypes.c_long),
-    ]
-
-
-@dataclass(frozen=True, slots=True)
-class _Arrays:
-    """Memory of a sweep: per array (n_shots or 1, size), and its layout."""
-
-    memory: dict[str, NDArray[np.generic]]
-    layout: dict[str, ArrayLayout]
 
 
 class Compiled:
@@ -70,7 +49,7 @@ class Compiled:
             name: torch.zeros(sweep.n_steps, points.count, dtype=sweep.dtype)
             for name, points in sweep.outputs.items()
         }
-        structs, alive = _ports(sweep, source, arrays, recorded)
+        structs, alive = port_structs(sweep, source, arrays, recorded)
         _call(library, sweep, source, arrays, slots, structs)
         del alive
         return SweepResult(recorded, _results(sweep, arrays))
@@ -80,16 +59,16 @@ def _call(
     library: ctypes.CDLL,
     sweep: Sweep,
     source: Source,
-    arrays: _Arrays,
+    arrays: Arrays,
     slots: Sequence[str],
-    structs: ctypes.Array[_PointStruct],
+    structs: ctypes.Array[PointStruct],
 ) -> None:
     itemsize = sweep.dtype.itemsize
     by_shot, threads = _division(sweep)
     stride = sweep.history.stride if sweep.history else 1
     numbers = [sweep.n_shots, sweep.n_steps, stride, sweep.backwards, by_shot, threads]
     numbers += _strips(sweep.program, arrays, itemsize)
-    pointers, per_shot, per_slot, strides = [], [], [], []
+    pointers, per_shot, per_slot, strides = [], [], [], list[int]()
     for name in source.arrays:
         layout, memory = arrays.layout[name], arrays.memory[name]
         pointers.append(memory.ctypes.data + layout.origin * itemsize)
@@ -122,7 +101,7 @@ def _division(sweep: Sweep) -> tuple[bool, int]:
     return False, min(threads, sweep.program.shape[0])
 
 
-def _strips(program: Program, arrays: _Arrays, itemsize: int) -> tuple[int, int]:
+def _strips(program: Program, arrays: Arrays, itemsize: int) -> tuple[int, int]:
     """Rows of a plane, and how many of them a sweep takes at a time."""
     if program.ndim == 2:
         return 1, 1
@@ -131,14 +110,14 @@ def _strips(program: Program, arrays: _Arrays, itemsize: int) -> tuple[int, int]
     return rows, min(rows, max(8, STRIP_BYTES // (pitch * (program.order + 3))))
 
 
-def _allocate(sweep: Sweep, slots: Sequence[str]) -> _Arrays:
+def _allocate(sweep: Sweep, slots: Sequence[str]) -> Arrays:
     programs = [sweep.program] if sweep.sampled is None else [sweep.program, sweep.sampled]
     itemsize = sweep.dtype.itemsize
     layout = layouts(programs, slots, itemsize)
     memory: dict[str, NDArray[np.generic]] = {}
     kind = np.dtype(str(sweep.dtype).removeprefix("torch."))
     for name, place in layout.items():
-        if name in slots:
+        if sweep.history is not None and name in slots:
             memory[name] = sweep.history.slots[name].numpy()
             continue
         given = sweep.coefficients.get(name)
@@ -150,7 +129,7 @@ def _allocate(sweep: Sweep, slots: Sequence[str]) -> _Arrays:
             target = place.view(flat)
             target[...] = given.detach().numpy().reshape(target.shape)
         memory[name] = flat
-    return _Arrays(memory, layout)
+    return Arrays(memory, layout)
 
 
 def _zeros(shots: int, size: int, kind: np.dtype[np.generic]) -> NDArray[np.generic]:
@@ -162,7 +141,7 @@ def _zeros(shots: int, size: int, kind: np.dtype[np.generic]) -> NDArray[np.gene
 
 
 def _bounds(source: Source, sweep: Sweep, itemsize: int) -> list[int]:
-    """Low and high bound of every box; rows go on to the end of their last vector where they may."""
+    """Bounds of every box; rows go on to the end of their last vector where they may."""
     program = sweep.sampled or sweep.program  # the one that knows the slots
     bounds: list[int] = []
     for update, axis in source.bounds:
@@ -214,104 +193,10 @@ def _ranges(source: Source) -> list[int]:
     return ranges
 
 
-def _ports(
-    sweep: Sweep, source: Source, arrays: _Arrays, recorded: dict[str, Tensor]
-) -> tuple[ctypes.Array[_PointStruct], list[object]]:
-    """Points of every port in the order of the emitted code, and what must stay alive."""
-    alive: list[object] = []
-    structs = []
-    for port in source.outputs:
-        structs.append(_output(port, sweep, arrays, recorded[port.name], alive))
-    for port in (*source.inputs, *source.sum_inputs):
-        structs.append(_input(port, sweep, arrays, alive))
-    return (_PointStruct * max(1, len(structs)))(*structs), alive
-
-
-def _output(
-    port: Port, sweep: Sweep, arrays: _Arrays, data: Tensor, alive: list[object]
-) -> _PointStruct:
-    points = sweep.outputs[port.name]
-    offsets = _elements(points.cells, arrays.layout[port.field], port.field, sweep)
-    weight = points.weights.astype(str(sweep.dtype).removeprefix("torch."))
-    kept = (points.first, points.rowptr, offsets, weight, data)
-    alive.append(kept)
-    return _PointStruct(
-        points.first.ctypes.data,
-        points.rowptr.ctypes.data,
-        offsets.ctypes.data,
-        None,
-        None,
-        weight.ctypes.data,
-        data.data_ptr(),
-        points.count,
-    )
-
-
-def _input(port: Port, sweep: Sweep, arrays: _Arrays, alive: list[object]) -> _PointStruct:
-    """Points by cell instead: every cell is added to once, in a fixed order, by one thread."""
-    injection = sweep.inputs[port.name]
-    points, data = injection.points, injection.amplitudes.detach().contiguous()
-    owners = np.repeat(np.arange(points.count), np.diff(points.rowptr))
-    shots = np.searchsorted(points.first, owners, side="right") - 1
-    shape = sweep.program.shape
-    inside = _inside(points.cells, _box_of(port.field, sweep))
-    flat = np.ravel_multi_index(tuple(np.clip(points.cells.T, 0, np.array(shape)[:, None] - 1)), shape)
-    key = shots * int(np.prod(shape)) + flat
-    order = np.lexsort((owners, key))
-    order = order[inside[order]]
-    unique, starts = np.unique(key[order], return_index=True)
-    rowptr = np.append(starts, len(order)).astype(np.int64)
-    cells = np.stack(np.unravel_index(unique % int(np.prod(shape)), shape), axis=-1)
-    first = np.searchsorted(unique, np.arange(sweep.n_shots + 1) * int(np.prod(shape)))
-    first = first.astype(np.int64)
-    offsets = _dot(cells, arrays.layout[port.field])
-    grid = next((n for n, _ in port.factors), None)
-    place = _dot(cells, arrays.layout[grid]) if grid else offsets
-    column = owners[order].astype(np.int32)
-    weight = points.weights[order].astype(str(sweep.dtype).removeprefix("torch."))
-    alive.append((first, rowptr, offsets, place, column, weight, data))
-    return _PointStruct(
-        first.ctypes.data,
-        rowptr.ctypes.data,
-        offsets.ctypes.data,
-        place.ctypes.data,
-        column.ctypes.data,
-        weight.ctypes.data,
-        data.data_ptr(),
-        points.count,
-    )
-
-
-def _box_of(field: str, sweep: Sweep) -> tuple[tuple[int, int], ...]:
-    for program in (sweep.program, sweep.sampled):
-        if program is not None and field in program.fields:
-            return program.fields[field]
-    raise KeyError(field)
-
-
-def _inside(cells: NDArray[np.int32], box: tuple[tuple[int, int], ...]) -> NDArray[np.bool_]:
-    low, high = np.array(box).T
-    return np.all((cells >= low) & (cells < high), axis=-1)
-
-
-def _elements(
-    cells: NDArray[np.int32], layout: ArrayLayout, field: str, sweep: Sweep
-) -> NDArray[np.int64]:
-    """Elements of an array at cells; those outside the grid read a zero of its halo."""
-    inside = _inside(cells, sweep.program.box)
-    first = np.array([lo for lo, _ in layout.box])
-    halo = int(np.dot(first, layout.strides)) - 1  # the element before the first row
-    return np.where(inside, _dot(cells, layout), halo).astype(np.int64)
-
-
-def _dot(cells: NDArray[np.integer], layout: ArrayLayout) -> NDArray[np.int64]:
-    return (cells.astype(np.int64) @ np.array(layout.strides, dtype=np.int64)).astype(np.int64)
-
-
-def _results(sweep: Sweep, arrays: _Arrays) -> dict[str, Tensor]:
+def _results(sweep: Sweep, arrays: Arrays) -> dict[str, Tensor]:
     results = {}
     for name in sweep.results:
-        box = _box_of(name, sweep)
+        box = box_of(name, sweep)
         whole = torch.zeros(sweep.n_shots, *sweep.program.shape, dtype=sweep.dtype)
         inside = (slice(None), *(slice(lo, hi) for lo, hi in box))
         values = arrays.layout[name].view(arrays.memory[name])
@@ -322,6 +207,3 @@ def _results(sweep: Sweep, arrays: _Arrays) -> dict[str, Tensor]:
 
 def _longs(values: Sequence[int]) -> ctypes.Array[ctypes.c_long]:
     return (ctypes.c_long * max(1, len(values)))(*map(int, values))
-
-
-__all__ = ["Compiled", "Monomial"]

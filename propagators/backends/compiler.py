@@ -108,7 +108,7 @@ def _build(text: str, library: Path) -> None:
                 raise BackendError(
                     f"{compiler} failed on emitted code: {done.stderr.strip()[:2000]}"
                 )
-            os.replace(built, library)  # atomic: workers may race
+            built.replace(library)  # atomic: workers may race
     except OSError as error:
         raise BackendError(
             f"cannot write to the kernel cache {library.parent}: {error.strerror}. "

@@ -19,7 +19,7 @@ LINE = 64
 
 @dataclass(frozen=True, slots=True)
 class ArrayLayout:
-    """One array of one shot: element (i, j, ...) is at ``origin + i strides[0] + j strides[1]...``."""
+    """One array of one shot: element (i, j) is at ``origin + i strides[0] + j strides[1]``."""
 
     box: Box
     strides: tuple[int, ...]
@@ -31,9 +31,7 @@ class ArrayLayout:
 
     def view(self, flat: NDArray[np.generic]) -> NDArray[np.generic]:
         """The box as a writable view of (n_shots, size) memory."""
-        start = self.origin + sum(
-            lo * s for (lo, _), s in zip(self.box, self.strides, strict=True)
-        )
+        start = self.origin + sum(lo * s for (lo, _), s in zip(self.box, self.strides, strict=True))
         shape = (flat.shape[0], *(hi - lo for lo, hi in self.box))
         item = flat.itemsize
         strides = (flat.strides[0], *(s * item for s in self.strides))
@@ -105,8 +103,10 @@ def layouts(
                 found[name] = grid
         for name, box in program.fields.items():
             if name in program.vanishing:
-                halo = tuple((2 * half, 2 * half) if _cut(b, n) else (0, 0)
-                             for b, n in zip(box, shape, strict=True))
+                halo = tuple(
+                    (2 * half, 2 * half) if _cut(b, n) else (0, 0)
+                    for b, n in zip(box, shape, strict=True)
+                )
                 found[name] = field_layout(box, halo, itemsize)
             else:
                 found[name] = grid

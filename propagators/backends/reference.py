@@ -41,9 +41,7 @@ class Reference:
         program = sweep.sampled or sweep.program
         device = next(iter(sweep.coefficients.values())).device
         zeros = torch.zeros(sweep.n_shots, *program.shape, dtype=sweep.dtype, device=device)
-        state = {
-            name: zeros for name in {**sweep.program.fields, **program.fields}
-        }
+        state = dict.fromkeys({**sweep.program.fields, **program.fields}, zeros)
         recorded: dict[str, list[Tensor]] = {name: [] for name in sweep.outputs}
         order = range(sweep.n_steps)
         for t in reversed(order) if sweep.backwards else order:
@@ -58,18 +56,16 @@ class Reference:
 
     def _advance(self, sweep: Sweep, state: State, t: int) -> State:
         history, coefficients = sweep.history, dict(sweep.coefficients)
-        sampling = history is not None and t % history.stride == 0 and sweep.sampled is not None
-        program = sweep.sampled if sampling else sweep.program
-        slots: State = {}
-        if sampling:
-            width = program.shape[-1]
+        program, slots = sweep.program, dict[str, Tensor]()
+        if history is not None and sweep.sampled is not None and t % history.stride == 0:
+            program, width = sweep.sampled, sweep.program.shape[-1]
             slots = {n: a[:, t // history.stride, ..., :width] for n, a in history.slots.items()}
             coefficients |= {n: a for n, a in slots.items() if n in program.coefficients}
         state = swapped(state, program.swaps_before)
         state = step(program, state, coefficients)
         state = swapped(state, program.swaps_after)
         state = inject(program, program.inputs, sweep, state, coefficients, t)
-        if sampling and not sweep.backwards:
+        if slots and not sweep.backwards:
             ports = tuple(p for p in sources_of_sums(program) if p.field in slots)
             stored = inject(program, ports, sweep, state, coefficients, t)
             for name, slot in slots.items():
@@ -114,7 +110,7 @@ def inject(
 
 def _read_all(sweep: Sweep, state: State) -> dict[str, Tensor]:
     program = sweep.program
-    read = {}
+    read: dict[str, Tensor] = {}
     for port in program.outputs:
         if port.name not in sweep.outputs:
             continue
@@ -123,7 +119,7 @@ def _read_all(sweep: Sweep, state: State) -> dict[str, Tensor]:
         values = weights * state[port.field][(shots, *cells)]
         values = values * _factors(program, port.factors, sweep.coefficients, (shots, *cells))
         zeros = torch.zeros(points.count, dtype=sweep.dtype, device=values.device)
-        read[port.name] = read.get(port.name, 0) + zeros.index_add(0, owners, values)
+        read[port.name] = read.get(port.name, zeros) + zeros.index_add(0, owners, values)
     return read
 
 
@@ -180,7 +176,9 @@ def _term(
         values = _window(program, state[term.field], box, offset, field_box)
         values = values * _monomial(program, term.right, box, offset, coefficients)
         total = total + weight * values
-    return term.scale * total * _monomial(program, term.left, box, here, coefficients)
+    return torch.as_tensor(
+        term.scale * total * _monomial(program, term.left, box, here, coefficients)
+    )
 
 
 def _monomial(
@@ -213,7 +211,7 @@ def _window(
 ) -> Tensor:
     """``array[i + offset]`` for i in `box`, zero outside `inside`."""
     inside = inside or program.box
-    index, padding = [slice(None)], []
+    index, padding = [slice(None)], list[int]()
     for (lo, hi), k, (first, last) in zip(box, offset, inside, strict=True):
         start, stop = max(lo + k, first), min(hi + k, last)
         stop = max(stop, start)

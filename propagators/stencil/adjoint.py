@@ -46,7 +46,9 @@ def _multipliers(program: Program) -> dict[str, Monomial]:
     multipliers: dict[str, Monomial] = {}
     for update in program.updates:
         for term in update.terms:
-            on_grid = all(len(program.coefficients.get(n, ())) == program.ndim for n, _ in term.left)
+            on_grid = all(
+                len(program.coefficients.get(n, ())) == program.ndim for n, _ in term.left
+            )
             if term.left != ONE and on_grid:
                 multipliers.setdefault(update.target, term.left)
     for a, b in (*program.swaps_before, *program.swaps_after):

@@ -188,6 +188,4 @@ def with_perturbations(program: Program, wanted: tuple[str, ...]) -> Program:
         coefficients[stored] = tuple(range(program.ndim))
         term = Term(1.0, monomial({stored: 1}), ((here, 1.0),), ONE, gradient)
         updates.append(Update(target, (term,), program.fields[target]))
-    return replace(
-        program, fields=fields, updates=tuple(updates), coefficients=coefficients
-    )
+    return replace(program, fields=fields, updates=tuple(updates), coefficients=coefficients)

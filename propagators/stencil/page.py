@@ -145,6 +145,11 @@ class Page:
         """d2/dx2 along `axis`, centred."""
         return Expression((Piece(self._second(_field_of(of), axis), axis),))
 
+    def laplacian(self, of: Expression) -> Expression:
+        """Sum of the second derivatives along every axis."""
+        name = _field_of(of)
+        return Expression(tuple(Piece(self._second(name, axis), axis) for axis in self.axes))
+
     def update(self, target: Expression, value: Expression) -> None:
         """``target = value``; a multiple of the target itself in `value` is what it keeps."""
         name = _field_of(target)
@@ -158,8 +163,8 @@ class Page:
         self._updates.append(Update(name, _joined(p.term for p in pieces), box, Keep(keep)))
         for piece in pieces:
             if piece.axis is not None:
-                self._bend_at_free_faces(name, piece)
-                self._absorb(name, piece)
+                self._bend_at_free_faces(name, piece.term, piece.axis)
+                self._absorb(name, piece.term, piece.axis)
 
     def swap(self, a: Expression, b: Expression) -> None:
         """Exchange two fields at the end of the step."""
@@ -212,36 +217,33 @@ class Page:
         ]
         return Term(1.0, ONE, tuple(taps), ONE, name)
 
-    def _bend_at_free_faces(self, target: str, piece: Piece) -> None:
+    def _bend_at_free_faces(self, target: str, term: Term, axis: int) -> None:
         """Odd image of the field beyond a pressure-free face (p = 0 on the face's node).
 
         In row d from the face a tap k > d reaches -p at k - 2 d rows inward instead. Each
         correction is a single tap on a single row, so its transpose is exact on any box.
         """
-        axis = piece.axis
         for side, face in enumerate(self.faces[axis]):
             if not face.free:
                 continue
             inward = 1 if side == 0 else -1
-            weights = {abs(k[axis]): w for k, w in piece.term.taps}
+            weights = {abs(k[axis]): w for k, w in term.taps}
             for distance in range(1, self.order // 2):
                 row = distance if side == 0 else self.shape[axis] - 1 - distance
                 box = tuple(
-                    (row, row + 1) if a == axis else b
-                    for a, b in enumerate(self._fields[target])
+                    (row, row + 1) if a == axis else b for a, b in enumerate(self._fields[target])
                 )
                 images = tuple(
                     replace(
-                        piece.term,
+                        term,
                         taps=((self._offset(axis, inward * (k - 2 * distance)), -weights[k]),),
                     )
                     for k in range(distance + 1, self.order // 2 + 1)
                 )
                 self._updates.append(Update(target, images, box))
 
-    def _absorb(self, target: str, piece: Piece) -> None:
+    def _absorb(self, target: str, term: Term, axis: int) -> None:
         """The layer's corrections to a second derivative, in the slab of each absorbing face."""
-        axis, term = piece.axis, piece.term
         for side, face in enumerate(self.faces[axis]):
             if not face.slab:
                 continue
@@ -257,9 +259,7 @@ class Page:
             second = self._second(term.field, axis)
             self._updates += [
                 Update(psi, (replace(d_field, left=drive),), box, decay),
-                Update(
-                    zeta, (replace(second, left=drive), replace(d_psi, left=drive)), box, decay
-                ),
+                Update(zeta, (replace(second, left=drive), replace(d_psi, left=drive)), box, decay),
                 Update(
                     target,
                     tuple(

@@ -41,8 +41,7 @@ def scaled(program: Program, multipliers: Mapping[str, Monomial]) -> Program:
     return replace(
         program,
         updates=tuple(
-            replace(u, terms=tuple(rescaled(t, u.target) for t in u.terms))
-            for u in program.updates
+            replace(u, terms=tuple(rescaled(t, u.target) for t in u.terms)) for u in program.updates
         ),
         inputs=tuple(port(p, 1) for p in program.inputs),
         outputs=tuple(port(p, -1) for p in program.outputs),

@@ -52,7 +52,9 @@ class Storage:
             if value not in known:
                 raise OptionError(f"storage {name} {value!r} does not exist; use {_list(known)}.")
         if self.stride != "auto" and (
-            isinstance(self.stride, bool | str) or int(self.stride) != self.stride or self.stride < 1
+            isinstance(self.stride, bool | str)
+            or int(self.stride) != self.stride
+            or self.stride < 1
         ):
             raise OptionError(
                 f"storage stride is {self.stride!r}; use 'auto' or a whole number of steps >= 1."

@@ -1,0 +1,216 @@
+"""C source around the steps: the loop over time, points, and the division among threads."""
+
+from collections.abc import Iterable, Sequence
+
+from wavepipe.propagators.backends.source import Source
+from wavepipe.propagators.stencil.program import Port, Program
+
+HEADER = """\
+#include <stddef.h>
+#include <omp.h>
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+typedef REAL real;
+
+/* Points of a port: CSR over points (outputs) or over cells (inputs). */
+typedef struct {
+  const long *first;    /* (n_shots + 1): rows of each shot */
+  const long *rowptr;   /* (n_rows + 1) */
+  const long *offset;   /* outputs: (n_entries), inputs: (n_rows): element of the field's array */
+  const long *place;    /* inputs: (n_rows): element of the grid's arrays */
+  const int *column;    /* inputs: (n_entries) point of each entry */
+  const real *weight;   /* (n_entries) */
+  real *data;           /* (n_steps, n_points) */
+  long n_points;
+} points;
+
+static inline unsigned flush_denormals(void)
+{
+#if defined(__SSE2__)
+  const unsigned mode = _mm_getcsr();
+  _mm_setcsr(mode | 0x8040);
+  return mode;
+#else
+  return 0;
+#endif
+}
+
+static inline void restore_denormals(unsigned mode)
+{
+#if defined(__SSE2__)
+  _mm_setcsr(mode);
+#endif
+}
+
+static inline void share(long n, long part, long parts, long *begin, long *end)
+{
+  *begin = n * part / parts;
+  *end = n * (part + 1) / parts;
+}
+"""
+
+
+def _swap_lines(program: Program, swaps: Iterable[tuple[str, str]], names: list[str]) -> list[str]:
+    return [
+        f"      {{ real *t = A[{names.index(a)}]; A[{names.index(a)}] = A[{names.index(b)}]; "
+        f"A[{names.index(b)}] = t; }}"
+        for a, b in swaps
+    ]
+
+
+def _factors(port: Port, names: list[str], place: str) -> str:
+    out = ""
+    for name, power in port.factors:
+        value = f"A[{names.index(name)}][{place}]"
+        out += f" * {value}" * power if power > 0 else f" / {value}" * -power
+    return out
+
+
+def _output_lines(port: Port, number: int, names: list[str], accumulate: bool) -> list[str]:
+    field = names.index(port.field)
+    sign = "+=" if accumulate else "="
+    return [
+        "      {",
+        f"        const points *q = &P[{number}];",
+        "        long b, e; share(q->first[shot + 1] - q->first[shot], part, parts, &b, &e);",
+        "        for (long i = q->first[shot] + b; i < q->first[shot] + e; i++) {",
+        "          real sum = 0;",
+        "          for (long k = q->rowptr[i]; k < q->rowptr[i + 1]; k++)",
+        f"            sum += q->weight[k] * A[{field}][q->offset[k]]"
+        f"{_factors(port, names, 'q->offset[k]')};",
+        f"          q->data[t * q->n_points + i] {sign} sum;",
+        "        }",
+        "      }",
+    ]
+
+
+def _input_lines(port: Port, number: int, names: list[str]) -> list[str]:
+    field = names.index(port.field)
+    return [
+        "      {",
+        f"        const points *q = &P[{number}];",
+        "        long b, e; share(q->first[shot + 1] - q->first[shot], part, parts, &b, &e);",
+        "        for (long i = q->first[shot] + b; i < q->first[shot] + e; i++) {",
+        "          real sum = 0;",
+        "          for (long k = q->rowptr[i]; k < q->rowptr[i + 1]; k++)",
+        "            sum += q->weight[k] * q->data[t * q->n_points + q->column[k]];",
+        f"          A[{field}][q->offset[i]] += sum{_factors(port, names, 'q->place[i]')};",
+        "        }",
+        "      }",
+    ]
+
+
+def _phase_calls(step: list[str], first_range: int, pad: str) -> list[str]:
+    lines = []
+    for number, name in enumerate(step):
+        lines += [
+            f"{pad}sweep({name}, A, S, B, R + {4 * (first_range + number)}, I[6], I[7], "
+            "part, parts);",
+            f"{pad}BARRIER",
+        ]
+    return lines
+
+
+def time_loop(
+    source: Source,
+    plain: Program,
+    sampled: Program | None,
+    slots: Sequence[str],
+    steps: list[list[str]],
+) -> str:
+    """The time loop of one shot, and the parallel region over shots or over the grid."""
+    names = list(source.arrays)
+    n = len(names)
+    lines = [
+        '#define BARRIER if (team) { _Pragma("omp barrier") }',
+        "typedef void phase(real *const *, const long *, const long *,",
+        "                   long, long, long, long);",
+        "/* Planes of a phase are up to two ranges: both slabs of a layer, or everything.",
+        "   A thread takes its share of them in strips of rows: a stencil's planes stay cached. */",
+        "static void sweep(phase *run, real *const *A, const long *S, const long *B,",
+        "                  const long *r, long rows, long strip, long part, long parts)",
+        "{",
+        "  const long n0 = r[1] - r[0], n1 = r[3] - r[2];",
+        "  long b, e; share(n0 + n1, part, parts, &b, &e);",
+        "  for (long y = 0; y < rows; y += strip) {",
+        "    const long y_end = y + strip < rows ? y + strip : rows;",
+        "    if (b < n0) run(A, S, B, r[0] + b, r[0] + (e < n0 ? e : n0), y, y_end);",
+        "    if (e > n0) run(A, S, B, r[2] + (b > n0 ? b - n0 : 0), r[2] + e - n0, y, y_end);",
+        "  }",
+        "}",
+        "",
+        "/* I: n_shots n_steps stride backwards by_shot threads rows strip */",
+        "static void propagate(long shot, int team, long part, long parts, const long *I,",
+        "                      real *const *base, const long *per_shot, const long *per_slot,",
+        "                      const long *S, const long *B, const long *R, const points *P)",
+        "{",
+        f"  real *A[{n}];",
+        f"  for (int i = 0; i < {n}; i++) A[i] = base[i] + shot * per_shot[i];",
+        "  for (long step = 0; step < I[1]; step++) {",
+        "    const long t = I[3] ? I[1] - 1 - step : step;",
+    ]
+    if sampled is not None:
+        lines += ["    const int at_slot = t % I[2] == 0;", "    if (at_slot) {"]
+        for name in slots:
+            i = names.index(name)
+            lines.append(
+                f"      A[{i}] = base[{i}] + shot * per_shot[{i}] + t / I[2] * per_slot[{i}];"
+            )
+        lines.append("    }")
+    lines.append("    {")
+    seen: set[str] = set()
+    for number, port in enumerate(source.outputs):
+        lines += _output_lines(port, number, names, port.name in seen)
+        seen.add(port.name)
+    if source.outputs:
+        lines.append("      BARRIER")
+    lines += _swap_lines(plain, plain.swaps_before, names)
+    if sampled is None:
+        lines += _phase_calls(steps[0], 0, "      ")
+    else:
+        lines += ["      if (at_slot) {", *_phase_calls(steps[1], len(steps[0]), "        ")]
+        lines += ["      } else {", *_phase_calls(steps[0], 0, "        "), "      }"]
+    lines += _swap_lines(plain, plain.swaps_after, names)
+    offset = len(source.outputs)
+    for number, port in enumerate(source.inputs):
+        lines += _input_lines(port, offset + number, names)
+    offset += len(source.inputs)
+    if source.sum_inputs:
+        lines.append("      if (at_slot) {")
+        for number, port in enumerate(source.sum_inputs):
+            lines += _input_lines(port, offset + number, names)
+        lines.append("      }")
+    if source.inputs:
+        lines.append("      BARRIER")
+    lines += [
+        "    }",
+        "  }",
+        "}",
+        "",
+        "void run(const long *I, real *const *base, const long *per_shot, const long *per_slot,",
+        "         const long *S, const long *B, const long *R, const points *P)",
+        "{",
+        "  long next = 0;",
+        "  #pragma omp parallel num_threads(I[5])",
+        "  {",
+        "    const unsigned mode = flush_denormals();",
+        "    if (I[4]) {",
+        "      for (;;) {",
+        "        long shot;",
+        "        #pragma omp atomic capture",
+        "        shot = next++;",
+        "        if (shot >= I[0]) break;",
+        "        propagate(shot, 0, 0, 1, I, base, per_shot, per_slot, S, B, R, P);",
+        "      }",
+        "    } else {",
+        "      for (long shot = 0; shot < I[0]; shot++)",
+        "        propagate(shot, 1, omp_get_thread_num(), omp_get_num_threads(), I, base,",
+        "                  per_shot, per_slot, S, B, R, P);",
+        "    }",
+        "    restore_denormals(mode);",
+        "  }",
+        "}",
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,21 @@
+"""Emitted source code, and what its caller has to pass along with it."""
+
+from dataclasses import dataclass, field
+
+from wavepipe.propagators.stencil.program import Port, Update
+
+
+@dataclass
+class Source:
+    """Emitted text, and what the caller has to pass along with it."""
+
+    text: str
+    arrays: tuple[str, ...]
+    """Order of the array pointers and strides."""
+    bounds: list[tuple[Update, int]] = field(default_factory=list)
+    """Order of the bounds: (update, axis) pairs, low and high each."""
+    ranges: list[list[Update]] = field(default_factory=list)
+    """Updates of every phase: their boxes' union along axis 0 is the phase's range."""
+    inputs: tuple[Port, ...] = ()
+    sum_inputs: tuple[Port, ...] = ()
+    outputs: tuple[Port, ...] = ()

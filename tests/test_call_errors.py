@@ -1,0 +1,118 @@
+"""Bad arguments of a propagator: one clear error before anything is allocated."""
+
+import numpy as np
+import pytest
+import torch
+
+from wavepipe.propagators import Boundary, scalar, scalar_born
+from wavepipe.propagators.errors import (
+    GeometryError,
+    ModelError,
+    OptionError,
+    StabilityError,
+    WavepipeError,
+)
+from wavepipe.propagators.stability import DispersionWarning
+from wavepipe.propagators.wavelets import ricker
+
+SHAPE, SPACING, DT, NT = (30, 40), 10.0, 2e-3, 120
+
+
+def arguments(**changes):
+    """A good call, with some arguments replaced."""
+    wavelet = torch.tensor(ricker(12.0, DT, NT), dtype=torch.float32)
+    good = {
+        "vp": torch.full(SHAPE, 2000.0),
+        "spacing": SPACING,
+        "dt": DT,
+        "source_amplitudes": wavelet[None, None],
+        "source_positions": [[[50.0, 100.0]]],
+        "receiver_positions": [[[50.0, 200.0], [50.0, 300.0]]],
+    }
+    return good | changes
+
+
+def with_value(value, cell=(3, 4)):
+    vp = torch.full(SHAPE, 2000.0)
+    vp[cell] = value
+    return vp
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"vp": with_value(float("nan"))}, ModelError, r"vp is nan m/s at cell \(3, 4\)"),
+        ({"vp": with_value(0.0)}, ModelError, r"vp is 0 m/s at cell \(3, 4\) \(1 such"),
+        ({"vp": with_value(-5.0)}, ModelError, "must be finite and positive"),
+        ({"vp": with_value(float("inf"))}, ModelError, "must be finite and positive"),
+        ({"vp": np.full(SHAPE, 2000.0)}, ModelError, "must be a torch tensor"),
+        ({"vp": torch.full(SHAPE, 2000)}, ModelError, "float32 or float64"),
+        ({"vp": torch.full((4, 30, 40), 2000.0)}, ModelError, "n_shots = 1 as the first"),
+        ({"vp": torch.full((1, 40), 2000.0)}, ModelError, "1 cells along z"),
+        ({"spacing": (10.0, 10.0, 10.0)}, OptionError, "3 values for a 2-D model"),
+        ({"spacing": -1.0}, OptionError, "distances must be positive"),
+        ({"order": 5}, OptionError, "order is 5; use one of 2, 4, 6, 8"),
+        ({"backend": "cude"}, OptionError, "backend 'cude' does not exist"),
+        ({"boundary": Boundary(free_surface=("top",))}, OptionError, "names face 'top'"),
+        ({"boundary": Boundary(free_surface="z0")}, OptionError, "pass a list of faces"),
+        ({"boundary": Boundary(pml_width=(20, 20))}, OptionError, "pml_width has 2 values"),
+        ({"boundary": Boundary(pml_width=-3)}, OptionError, "0 or more"),
+        ({"velocity_bound": 1900.0}, ModelError, "beyond velocity_bound = 1900"),
+        ({"time_step": 4e-3}, OptionError, "longer than dt"),
+        ({"dt": 5e-3, "time_step": 5e-3}, StabilityError, "is stable only up to"),
+        ({"source_positions": [[50.0, 100.0]]}, GeometryError, r"must be \(n_shots, n, ndim\)"),
+        ({"source_positions": [[[50.0, 999.0]]]}, GeometryError, r"Shot 0: source 0 at .*999"),
+        ({"receiver_positions": [[[np.nan, 9.0]]]}, GeometryError, "Shot 0: receiver 0"),
+        ({"source_amplitudes": torch.zeros(1, 2, NT)}, GeometryError, r"\(1, 1, nt\)"),
+        ({"source_amplitudes": torch.full((1, 1, NT), float("nan"))}, GeometryError, "shot 0"),
+        (
+            {"boundary": Boundary(free_surface=("z0",)), "source_positions": [[[0.0, 100.0]]]},
+            GeometryError,
+            "free surface",
+        ),
+    ],
+)
+def test_bad_arguments_are_refused_with_value_limit_and_remedy(changes, error, message):
+    """Every class is ours and the builtin a caller would expect."""
+    with pytest.raises(error, match=message) as caught:
+        scalar(**arguments(**changes))
+    assert isinstance(caught.value, WavepipeError)
+    assert isinstance(caught.value, ValueError)
+
+
+def test_a_scatter_of_another_shape_is_refused():
+    """Naming both shapes."""
+    with pytest.raises(ModelError, match="scatter has shape"):
+        scalar_born(scatter=torch.zeros(30, 41), **arguments())
+
+
+def test_a_wavelet_too_high_for_the_grid_warns_with_the_spacing_that_would_do():
+    """A propagator warns; a job refuses."""
+    wavelet = torch.tensor(ricker(60.0, DT, NT), dtype=torch.float32)[None, None]
+    with (
+        pytest.warns(DispersionWarning, match="use a spacing of at most"),
+        pytest.warns(DispersionWarning, match="are kept unchanged"),
+    ):
+        scalar(**arguments(source_amplitudes=wavelet))
+
+
+def test_an_absent_receiver_has_a_zero_trace_and_no_gradient():
+    """A row of NaN: zero trace, and its cotangent goes nowhere."""
+    vp = torch.full(SHAPE, 2000.0).requires_grad_()
+    receivers = [[[50.0, 200.0], [np.nan, np.nan]]]
+    traces = scalar(**arguments(vp=vp, receiver_positions=receivers))["pressure"]
+    assert traces[0, 0].abs().max() > 0
+    assert not traces[0, 1].any()
+    (gradient,) = torch.autograd.grad(traces[0, 1].sum(), vp)
+    assert not gradient.any()
+
+
+def test_the_recording_says_what_was_chosen():
+    """Step, stride, method, back-end and bytes."""
+    vp = torch.full(SHAPE, 2000.0).requires_grad_()
+    info = scalar(**arguments(vp=vp)).info
+    assert info.time_step <= DT
+    assert info.method == "snapshots"
+    assert info.backend == "c"
+    assert info.bytes > 0
+    assert scalar(**arguments()).info.method == "none"

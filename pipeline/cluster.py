@@ -1,6 +1,8 @@
 """Where a graph is computed: local worker processes, a running scheduler, or this process."""
 
 import logging
+import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -111,10 +113,15 @@ def local_cluster(n_workers: int, threads: int, scratch: str | None = None) -> I
     settings = dict(SETTINGS)
     for name in THREAD_VARIABLES:
         settings[f"distributed.nanny.pre-spawn-environ.{name}"] = threads
-    with (
-        dask.config.set(settings),
-        _quiet(),
-        LocalCluster(  # type: ignore[no-untyped-call]
+    with dask.config.set(settings), _quiet(), _start_workers(n_workers, scratch) as cluster:
+        with Client(cluster) as client:  # type: ignore[no-untyped-call]
+            yield DaskCluster(client, n_workers)
+
+
+def _start_workers(n_workers: int, scratch: str | None) -> Any:
+    """Start the scheduler in this process and its workers."""
+    with _deaf_to_interrupts():
+        return LocalCluster(  # type: ignore[no-untyped-call]
             n_workers=n_workers,
             threads_per_worker=1,
             processes=True,
@@ -123,10 +130,20 @@ def local_cluster(n_workers: int, threads: int, scratch: str | None = None) -> I
             memory_limit=psutil.virtual_memory().total // n_workers,
             local_directory=scratch,
             silence_logs=logging.ERROR,
-        ) as cluster,
-        Client(cluster) as client,  # type: ignore[no-untyped-call]
-    ):
-        yield DaskCluster(client, n_workers)
+        )
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Let processes that start now ignore Ctrl-C, which is for the driver: it closes them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

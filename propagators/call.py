@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from wavepipe.propagators.stability import (
     stable_time_step,
 )
 from wavepipe.propagators.stencil.linearise import SCATTERED, born
-from wavepipe.propagators.stencil.page import Page
+from wavepipe.propagators.stencil.page import Face, Page
 from wavepipe.propagators.stencil.program import Program
 from wavepipe.propagators.storage.policy import Storage
 from wavepipe.propagators.time_resampling import (
@@ -155,7 +156,9 @@ def prepare(
     grid = _clock(dt, max(nt, nt_source), domain, velocity, options)
     _judge_pass_band(samples, grid, options)
     internal = _internal(amplitudes.to(models.dtype), grid, options) / domain.cell_volume
-    program = _program(domain, page, coefficient_of_born)
+    program = _program(
+        page, domain.shape, domain.order, domain.spacing, domain.faces, coefficient_of_born
+    )
     like = torch.zeros((), dtype=models.dtype)
     frequency = options.boundary.pml_frequency
     if frequency is None:
@@ -290,8 +293,17 @@ def _clock(dt: float, nt: int, domain: Domain, velocity: float, options: Options
     return plan_time_grid(dt, nt, step, options.correct_time_dispersion)
 
 
-def _program(domain: Domain, page: Callable[[Page], None], linearised: str | None) -> Program:
-    sheet = domain.page()
+@lru_cache(maxsize=64)
+def _program(
+    page: Callable[[Page], None],
+    shape: tuple[int, ...],
+    order: int,
+    spacing: tuple[float, ...],
+    faces: tuple[tuple[Face, Face], ...],
+    linearised: str | None,
+) -> Program:
+    """One program object per grid and physics: what is derived from it is cached by identity."""
+    sheet = Page(shape, order, spacing, faces)
     page(sheet)
     program = sheet.program()
     return born(program, linearised) if linearised else program

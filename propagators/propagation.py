@@ -8,6 +8,7 @@ autograd carries the chain rule to the user's variables.
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -152,10 +153,9 @@ def _keeping(
     stride = call.storage.stride
     if stride == "auto":
         stride = largest_stride(call.time_step, call.forward_bandwidth, adjoint_bandwidth)
-    kept = with_sums(call.program, wanted)
-    sums = list(dict.fromkeys(name for (c, _), name in kept.sums.items() if c in wanted))
+    sums, sampled = _storing(call.program, wanted)
     n_slots = -(-sweep.n_steps // stride)
-    shape = (*kept.shape[:-1], call.backend.padded(kept.shape[-1]))
+    shape = (*sampled.shape[:-1], call.backend.padded(sampled.shape[-1]))
     size = len(sums) * sweep.n_shots * n_slots * int(np.prod(shape)) * sweep.dtype.itemsize
     if call.storage.budget is not None and size > call.storage.budget:
         raise StorageError(
@@ -166,10 +166,22 @@ def _keeping(
         stored_name(name): empty((sweep.n_shots, n_slots, *shape), sweep.dtype) for name in sums
     }
     call.stride, call.kept_bytes = stride, size
-    return replace(
-        sweep,
-        history=History(stride, slots),
-        sampled=renamed(kept, {name: stored_name(name) for name in sums}),
+    return replace(sweep, history=History(stride, slots), sampled=sampled)
+
+
+@lru_cache(maxsize=64)
+def _storing(program: Program, wanted: tuple[str, ...]) -> tuple[tuple[str, ...], Program]:
+    """Names of the sums that wanted coefficients multiply, and the step that stores them."""
+    kept = with_sums(program, wanted)
+    sums = tuple(dict.fromkeys(name for (c, _), name in kept.sums.items() if c in wanted))
+    return sums, renamed(kept, {name: stored_name(name) for name in sums})
+
+
+@lru_cache(maxsize=64)
+def _without_accumulation(program: Program) -> Program:
+    """The adjoint step where the history has no slot."""
+    return program.with_updates(
+        u for u in program.updates if not u.target.startswith(gradient_name(""))
     )
 
 
@@ -217,9 +229,8 @@ def _with_enough_snapshots(
 
 def _adjoint_sweep(call: Propagation, forward: Sweep, program: Program, residual: Tensor) -> Sweep:
     gradients = tuple(name for name in program.fields if name.startswith(gradient_name("")))
-    quiet = program.with_updates(u for u in program.updates if u.target not in gradients)
     return Sweep(
-        program=quiet,
+        program=_without_accumulation(program),
         sampled=program,
         n_shots=forward.n_shots,
         n_steps=forward.n_steps,

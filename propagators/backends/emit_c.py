@@ -5,6 +5,7 @@ and the bounds of boxes are arguments, so one library serves every window of a s
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from wavepipe.propagators.backends.emit_driver import HEADER, time_loop
 from wavepipe.propagators.backends.source import Source
@@ -20,7 +21,8 @@ from wavepipe.propagators.stencil.program import (
 from wavepipe.propagators.stencil.schedule import links, phases
 
 
-def emit(plain: Program, sampled: Program | None, slots: Sequence[str], dtype: str) -> Source:
+@lru_cache(maxsize=64)
+def emit(plain: Program, sampled: Program | None, slots: tuple[str, ...], dtype: str) -> Source:
     """The library for a sweep.
 
     Parameters

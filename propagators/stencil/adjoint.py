@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from wavepipe.propagators.stencil.linearise import gradient_name, with_perturbations
 from wavepipe.propagators.stencil.program import ONE, Monomial, Program
@@ -18,6 +19,7 @@ class Adjoint:
     """Coefficient -> the monomial its gradient field has to be divided by."""
 
 
+@lru_cache(maxsize=64)
 def adjoint(program: Program, coefficients: tuple[str, ...], *, sources: bool) -> Adjoint:
     """The step that propagates residuals back and accumulates gradients.
 

@@ -136,9 +136,12 @@ class Port:
     factors: Monomial = ONE
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Program:
-    """One time step: fields on boxes, coefficients, updates and swaps, and its ports."""
+    """One time step: fields on boxes, coefficients, updates and swaps, and its ports.
+
+    Compared and hashed by identity, so that what is derived from a program can be cached.
+    """
 
     shape: tuple[int, ...]
     order: int

@@ -113,9 +113,13 @@ def local_cluster(n_workers: int, threads: int, scratch: str | None = None) -> I
     settings = dict(SETTINGS)
     for name in THREAD_VARIABLES:
         settings[f"distributed.nanny.pre-spawn-environ.{name}"] = threads
-    with dask.config.set(settings), _quiet(), _start_workers(n_workers, scratch) as cluster:
-        with Client(cluster) as client:  # type: ignore[no-untyped-call]
-            yield DaskCluster(client, n_workers)
+    with (
+        dask.config.set(settings),
+        _quiet(),
+        _start_workers(n_workers, scratch) as cluster,
+        Client(cluster) as client,  # type: ignore[no-untyped-call]
+    ):
+        yield DaskCluster(client, n_workers)
 
 
 def _start_workers(n_workers: int, scratch: str | None) -> Any:

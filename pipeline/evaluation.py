@@ -117,6 +117,9 @@ class Evaluation:
     call_shots: int
     """Most shots in one call of a propagator; cannot change a bit."""
 
+    threads: int
+    """That a call may use; cannot change a bit either."""
+
     treatment: Treatment = Treatment()
     """Of the observed gathers."""
 

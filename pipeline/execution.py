@@ -1,6 +1,7 @@
 """A run from its start to its outcome: inputs, plan, workers, folder, and evaluations."""
 
 import logging
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -123,6 +124,7 @@ class Run:
             origin=self.inputs.earth.origin,
             aperture=job.survey.aperture,
             call_shots=self.plan.schedule.call_shots,
+            threads=self.plan.schedule.threads,
             treatment=treatment,
         )
 
@@ -214,7 +216,9 @@ def start_run(
             _write_start(folder, inputs, plan)
             for line in _summary(inputs, plan):
                 logger.info("%s", line)
-            yield Run(inputs, plan, folder, ready)
+            run = Run(inputs, plan, folder, ready)
+            yield run
+            shutil.rmtree(run.work, ignore_errors=True)
     seconds = time.perf_counter() - start
     folder.log_event({"event": "closed", "seconds": round(seconds, 3)})
     logger.info("finished in %s: %s", readable_seconds(seconds), folder.path)

@@ -76,7 +76,12 @@ def _batch(argument: str, shots: tuple[int, ...], compute: Compute) -> Partial:
     """Sum over a batch in the order of the tree."""
     evaluation = load_evaluation(argument)
     placed = place_shots(evaluation, shots)
-    return tree_sum(_partials(evaluation, placed, compute), add)
+    before = torch.get_num_threads()
+    torch.set_num_threads(evaluation.threads)
+    try:
+        return tree_sum(_partials(evaluation, placed, compute), add)
+    finally:
+        torch.set_num_threads(before)
 
 
 def _partials(evaluation: Evaluation, shots: Shots, compute: Compute) -> Iterator[Partial]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from wavepipe.pipeline.errors import JobError
 from wavepipe.pipeline.evaluation import Propagation
-from wavepipe.pipeline.filters import BAND_EDGE, default_taper, low_pass
+from wavepipe.pipeline.filters import BAND_EDGE, default_taper, end_taper, low_pass
 from wavepipe.pipeline.inputs import Inputs
 from wavepipe.pipeline.machine import Machine
 from wavepipe.pipeline.windows import Window, face_widths, shot_window
@@ -38,10 +38,13 @@ logger = logging.getLogger(__name__)
 IN_EARNEST = 0.05
 """Relative amplitude above which a frequency counts when the grid is judged."""
 
+FILTER_BAND = 2.5
+"""Where the low-pass filter has taken off all but a thousandth, relative to its corner."""
+
 HEADROOM = 1.25
 """Velocity bound of an inversion without bounds, relative to the starting model's fastest."""
 
-CELLS_PER_SECOND = 5e8
+CELLS_PER_SECOND = 1e9
 """Cell updates a second and core, assumed where only the order of magnitude matters."""
 
 ADJOINT_BAND = 1.2 * BAND_EDGE
@@ -153,8 +156,17 @@ def make_plan(inputs: Inputs, machine: Machine) -> Plan:
 
 
 def pass_wavelet(inputs: Inputs, max_frequency: float | None) -> NDArray[np.float64]:
-    """Wavelet (nt,) of a frequency band."""
-    return low_pass(inputs.wavelet, inputs.survey.dt, max_frequency)
+    """Wavelet (nt,) of a frequency band.
+
+    The low-pass filter rings for some periods. Where the record ends before it has died away, it
+    is tapered instead of cut, so that its spectrum stays narrow. What leaves the source that late
+    arrives within the taper of the traces.
+    """
+    nt, dt = inputs.survey.nt, inputs.survey.dt
+    if max_frequency is None:
+        return inputs.wavelet
+    taper = end_taper(nt, dt, default_taper(nt, dt, FILTER_BAND * max_frequency))
+    return low_pass(inputs.wavelet, dt, max_frequency) * taper
 
 
 def velocity_bound(inputs: Inputs) -> float:

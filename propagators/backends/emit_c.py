@@ -108,7 +108,6 @@ class _Emitter:
             low, high = self._bound(first, axis)
             index = self.axes[axis]
             conditions.append(f"{index} >= {low} && {index} < {high}")
-        low, high = self._bound(first, self.ndim - 1)
         names = sorted({n for u in group for n in (u.target, *u.reads())})
         row = [f"{pad}if ({' && '.join(conditions)}) {{"]
         inner = pad + "  "
@@ -116,11 +115,7 @@ class _Emitter:
             if self._varies_on_grid(n):
                 offset = " + ".join(f"{self.axes[a]} * {n}_s{a}" for a in range(self.ndim - 1))
                 row.append(f"{inner}REAL *restrict {n} = {n}_0 + {offset};")
-        row += [
-            f"{inner}const long last = {high};",
-            "#pragma omp simd",
-            f"{inner}for (long x = {low}; x < last; x++) {{",
-        ]
+        row += self._loop(first, inner)
         current: dict[str, str] = {}
         for number, update in enumerate(group):
             value = self._value(update, current)
@@ -130,6 +125,23 @@ class _Emitter:
         row += [f"{inner}  {name}[x] = {variable};" for name, variable in current.items()]
         row += [f"{inner}}}", f"{pad}}}"]
         return row
+
+    def _loop(self, update: Update, pad: str) -> list[str]:
+        """Head of the loop along a row; a slab's length is a constant, so that it unrolls."""
+        low, high = self._bound(update, self.ndim - 1)
+        start, stop = update.box[-1]
+        if stop - start < self.program.shape[-1] - 2:  # two faces may be free
+            return [
+                f"{pad}const long first = {low};",
+                "#pragma omp simd",
+                f"{pad}for (long i = 0; i < {stop - start}; i++) {{",
+                f"{pad}  const long x = first + i;",
+            ]
+        return [
+            f"{pad}const long last = {high};",
+            "#pragma omp simd",
+            f"{pad}for (long x = {low}; x < last; x++) {{",
+        ]
 
     def _varies_on_grid(self, name: str) -> bool:
         axes = self.program.coefficients.get(name)

@@ -46,7 +46,10 @@ def transpose(program: Program) -> Program:
 def _transposed(program: Program, update: Update, term: Term) -> Update:
     _require_exact(program, update, term)
     taps = tuple((tuple(-x for x in offset), weight) for offset, weight in term.taps)
-    box = meet(reach(update.box, term.offsets), program.fields[term.field])
+    # What drives a layer's memory vanishes at the slab's edge: nothing is written beyond it.
+    drives_memory = update.target in program.vanishing
+    reached = update.box if drives_memory else reach(update.box, term.offsets)
+    box = meet(reached, program.fields[term.field])
     turned = Term(term.scale, term.right, taps, term.left, update.target)
     return Update(term.field, (turned,), box)
 

@@ -1,0 +1,117 @@
+"""The plan: what is fixed before a run, and what may differ between machines."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from toy_jobs import toy_job, write_models
+
+from wavepipe.pipeline.cluster import InProcess
+from wavepipe.pipeline.errors import JobError
+from wavepipe.pipeline.inputs import Inputs, read_inputs
+from wavepipe.pipeline.machine import Machine
+from wavepipe.pipeline.modelling import model_survey
+from wavepipe.pipeline.plan import make_plan, pass_wavelet, shot_windows
+from wavepipe.propagators.errors import DispersionError, StabilityError
+from wavepipe.propagators.stability import stable_time_step
+
+SMALL = Machine(n_workers=2, cores=2, memory=4_000_000_000)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with modelled data in runs/model."""
+    folder = tmp_path_factory.mktemp("plan")
+    write_models(folder)
+    model_survey(toy_job(folder, "model"), cluster=InProcess())
+    return folder
+
+
+def inputs(folder: Path, kind: str, **overrides: object) -> Inputs:
+    return read_inputs(toy_job(folder, kind, **overrides))
+
+
+def test_the_time_step_of_an_inversion_is_that_of_its_bounds(folder):
+    plan = make_plan(inputs(folder, "fwi"), SMALL)
+    steps = {one.propagation.time_step for one in plan.passes}
+    assert steps == {stable_time_step((10.0, 10.0), 2600.0, 6)}
+    assert {one.propagation.velocity_bound for one in plan.passes} == {2600.0}
+
+
+def test_every_band_has_its_own_wavelet_and_stride(folder):
+    read = inputs(folder, "fwi")
+    low, high = make_plan(read, SMALL).passes
+    assert low.band < high.band
+    assert low.propagation.stride > high.propagation.stride
+    assert low.taper_end >= high.taper_end
+    spectrum = np.abs(np.fft.rfft(pass_wavelet(read, 10.0)))
+    frequency = np.fft.rfftfreq(130, 0.004)
+    assert spectrum[frequency > 30].max() < 1e-3 * spectrum.max()
+
+
+def test_products_of_both_wavefields_are_sampled_finely_enough(folder):
+    """1 / (stride step) exceeds the sum of both bandwidths."""
+    for one in make_plan(inputs(folder, "fwi"), SMALL).passes:
+        p = one.propagation
+        assert 1 / (p.stride * p.time_step) > 2.25 * one.band
+
+
+def test_the_machine_decides_nothing_that_decides_bits(folder):
+    read = inputs(folder, "fwi")
+    large = Machine(n_workers=64, cores=128, memory=10**12)
+    small, big = make_plan(read, SMALL), make_plan(read, large)
+    assert small.passes == big.passes
+    assert small.schedule != big.schedule
+    assert big.schedule.n_workers == read.survey.n_shots
+
+
+def test_memory_limits_the_workers_and_the_shots_of_a_call(folder):
+    read = inputs(folder, "fwi")
+    plan = make_plan(read, SMALL)
+    tight = replace(SMALL, memory=2 * plan.schedule.shot_bytes)
+    assert make_plan(read, tight).schedule.n_workers == 1
+    assert make_plan(read, tight).schedule.call_shots == 1
+    with pytest.raises(JobError, match=r"one shot needs about .* GB"):
+        make_plan(read, replace(SMALL, memory=plan.schedule.shot_bytes))
+
+
+def test_batches_are_powers_of_two_that_leave_work_for_every_worker(folder):
+    read = inputs(folder, "model")
+    for n_workers in (1, 2, 4):
+        machine = Machine(n_workers=n_workers, cores=4, memory=10**10)
+        size = make_plan(read, machine).schedule.batch_shots
+        assert size & (size - 1) == 0
+        assert -(-read.survey.n_shots // size) >= min(2 * n_workers, read.survey.n_shots)
+
+
+def test_windows_hold_every_source_and_receiver(folder):
+    read = inputs(folder, "model", survey__aperture=0.0)
+    for i, window in enumerate(shot_windows(read)):
+        points = np.vstack(
+            [read.survey.source_positions[i], read.survey.shot(i).receiver_positions]
+        )
+        cells = points / 10.0
+        assert (cells >= np.array(window.start) - 1e-6).all()
+        assert (cells <= np.array(window.stop) - 1 + 1e-6).all()
+
+
+def test_a_grid_too_coarse_is_refused_and_a_coarse_one_is_judged(folder):
+    with pytest.raises(DispersionError, match="spacing"):
+        make_plan(inputs(folder, "model", wavelet__ricker__peak_frequency=60.0), SMALL)
+    plan = make_plan(inputs(folder, "model", wavelet__ricker__peak_frequency=20.0), SMALL)
+    assert "phase velocity is wrong" in plan.verdict
+    assert make_plan(inputs(folder, "model"), SMALL).verdict == ""
+
+
+def test_a_step_beyond_the_limit_is_refused(folder):
+    with pytest.raises(StabilityError, match="stable only up to"):
+        make_plan(inputs(folder, "model", propagator__time_step=0.0039), SMALL)
+
+
+def test_the_run_folder_holds_the_plan(folder):
+    plan = json.loads((folder / "runs/model/plan.json").read_text())
+    assert plan["n_shots"] == 8
+    assert plan["passes"][0]["propagation"]["backend"] == "c"
+    assert set(plan["schedule"]) >= {"n_workers", "threads", "batch_shots", "call_shots"}

@@ -168,12 +168,14 @@ def test_a_gradient_in_a_window_is_the_whole_models_where_waves_stay_inside(tmp_
     assert relative(found["450"], found["null"]) < 1e-5
 
 
-def test_the_gradient_predicts_the_change_of_the_misfit(folder):
+@pytest.mark.parametrize("free", ["[]", "[z0]"], ids=["absorbing", "free surface"])
+def test_the_gradient_predicts_the_change_of_the_misfit(folder, free):
     """Central differences of the misfit, with mute, taper, band limit and low-pass at work."""
     job = toy_job(
         folder,
         "fwi",
-        output__folder="runs/taylor",
+        output__folder=f"runs/taylor{len(free)}",
+        propagator__free_surface=free,
         fwi__mute="{velocity: 1500.0, flat: 0.05, taper: 0.1}",
     )
     rng = np.random.default_rng(7)

@@ -25,7 +25,8 @@ from wavepipe.pipeline.job import Job
 from wavepipe.pipeline.leaf import LEAVES
 from wavepipe.pipeline.machine import Machine, local_machine
 from wavepipe.pipeline.partial import Failure, Partial
-from wavepipe.pipeline.plan import Pass, Plan, make_plan, pass_wavelet
+from wavepipe.pipeline.passes import Pass, pass_wavelet
+from wavepipe.pipeline.plan import Plan, make_plan
 from wavepipe.pipeline.progress import counting, readable_seconds
 from wavepipe.pipeline.provenance import collect_provenance
 from wavepipe.pipeline.run_folder import RunFolder

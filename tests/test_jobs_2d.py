@@ -17,6 +17,7 @@ from wavepipe.pipeline.inversion import invert_survey
 from wavepipe.pipeline.job import read_job
 from wavepipe.pipeline.migration import migrate_survey
 from wavepipe.pipeline.modelling import model_survey
+from wavepipe.pipeline.shots import Survey
 from wavepipe.pipeline.survey import read_survey
 from wavepipe.propagators import Boundary, Storage, scalar, scalar_born
 from wavepipe.propagators.errors import WavefieldError
@@ -308,3 +309,35 @@ def test_an_image_fades_out_at_the_edges_of_its_apertures(folder):
     # the layers take the waves down by the square of their one-way loss before the edge
     for column in (lit[0], lit[-1]):
         assert np.abs(image[:, column]).max() < 0.02 * largest
+
+
+@pytest.mark.parametrize("record", ["whole", "noisy", "cut"])
+def test_the_planned_stride_costs_no_more_than_the_job_allows(folder, monkeypatch, record):
+    """Also where the data hold frequencies that the wavefield has not, or end in an arrival."""
+    read = Survey.read_gather
+    rng = np.random.default_rng(9)
+
+    def read_noisy(survey, i):
+        gather = read(survey, i)
+        noise = 0.3 * gather.samples.std() * rng.standard_normal(gather.samples.shape)
+        return replace(gather, samples=gather.samples + noise.astype(np.float32))
+
+    if record == "noisy":
+        monkeypatch.setattr(Survey, "read_gather", read_noisy)
+    job = toy_job(
+        folder,
+        "fwi",
+        output__folder=f"runs/stride-{record}",
+        **({"survey__nt": 75} if record == "cut" else {}),
+    )
+    gradients = []
+    with start_run(job, cluster=InProcess()) as run:
+        band = run.plan.passes[1]
+        assert band.propagation.stride > 3
+        for stride in (band.propagation.stride, 1):
+            rng = np.random.default_rng(9)
+            one = replace(band, propagation=replace(band.propagation, stride=stride))
+            evaluation = run.describe("gradient", one, run.inputs.earth.vp)
+            partial = run.evaluate(evaluation, run.shots, "test")
+            gradients.append(partial.spread("vp", run.inputs.earth.shape))
+    assert relative(*gradients) < 1e-3

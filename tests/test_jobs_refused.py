@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from toy_jobs import settings, write_job, write_models
 
 from wavepipe.cli.main import cli
-from wavepipe.pipeline import cluster
+from wavepipe.pipeline import cluster, passes
 from wavepipe.pipeline.cluster import InProcess
 from wavepipe.pipeline.job import read_job
 from wavepipe.pipeline.modelling import model_survey
@@ -79,6 +79,21 @@ def test_a_scheduler_that_does_not_answer_is_named(folder, monkeypatch):
     code, text = run(folder, "model", options=("--scheduler", "tcp://127.0.0.1:9"))
     assert code == 2
     assert "no Dask scheduler answers at tcp://127.0.0.1:9" in text
+
+
+def test_a_machine_without_a_compiler_is_refused_unless_the_job_accepts_the_slow_back_end(
+    folder, monkeypatch
+):
+    monkeypatch.setattr(passes, "find_compiler", lambda: None)
+    code, text = run(folder, "model")
+    assert code == 2
+    assert "no C compiler" in text
+    assert "propagator.backend: reference" in text
+    job = read_job(
+        folder / "model.yaml",
+        ["propagator.backend=reference", "survey.shots=[0]", "output.folder=runs/slow"],
+    )
+    assert model_survey(job, cluster=InProcess()).accepted
 
 
 def test_positions_outside_are_dropped_where_the_job_says_so(folder):

@@ -13,7 +13,8 @@ from wavepipe.pipeline.errors import JobError
 from wavepipe.pipeline.inputs import Inputs, read_inputs
 from wavepipe.pipeline.machine import Machine
 from wavepipe.pipeline.modelling import model_survey
-from wavepipe.pipeline.plan import make_plan, pass_wavelet, shot_windows
+from wavepipe.pipeline.passes import pass_wavelet
+from wavepipe.pipeline.plan import make_plan, shot_windows
 from wavepipe.propagators.errors import DispersionError, StabilityError
 from wavepipe.propagators.stability import stable_time_step
 
@@ -38,6 +39,16 @@ def test_the_time_step_of_an_inversion_is_that_of_its_bounds(folder):
     steps = {one.propagation.time_step for one in plan.passes}
     assert steps == {stable_time_step((10.0, 10.0), 2600.0, 6)}
     assert {one.propagation.velocity_bound for one in plan.passes} == {2600.0}
+
+
+def test_a_velocity_bound_below_what_the_job_allows_is_refused(folder):
+    with pytest.raises(JobError, match="bounds allow 2600 m/s"):
+        make_plan(inputs(folder, "fwi", propagator__velocity_bound=2500.0), SMALL)
+
+
+def test_a_wavelet_too_fast_for_the_sample_interval_is_judged(folder):
+    plan = make_plan(inputs(folder, "model", survey__dt=0.02, survey__nt=60), SMALL)
+    assert "sample interval of 0.02 s" in plan.verdict
 
 
 def test_every_band_has_its_own_wavelet_and_stride(folder):

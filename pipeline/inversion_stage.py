@@ -1,0 +1,167 @@
+"""One frequency band of an inversion: its evaluations, its preconditioner, its iterations."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wavepipe.pipeline.evaluation import Wanted
+from wavepipe.pipeline.inversion_output import IterationRecord, save_iteration
+from wavepipe.pipeline.job_sections import Stage
+from wavepipe.pipeline.line_search import Point
+from wavepipe.pipeline.optimizers import Optimizer, Problem, Update
+from wavepipe.pipeline.parameter_space import Vector
+from wavepipe.pipeline.partial import Failure, Partial
+from wavepipe.pipeline.passes import Pass
+from wavepipe.pipeline.preconditioning import Preconditioner, illumination_weight
+
+if TYPE_CHECKING:
+    from wavepipe.pipeline.inversion import Inversion
+
+logger = logging.getLogger(__name__)
+
+
+class ShotsFailedError(Exception):
+    """Shots failed in an evaluation, which must start again without them."""
+
+    def __init__(self, failures: Sequence[Failure]) -> None:
+        super().__init__(f"{len(failures)} shots failed")
+        self.failures = tuple(failures)
+
+
+@dataclass
+class StageState:
+    """What lives as long as a frequency band."""
+
+    inversion: "Inversion"
+    number: int
+    stage: Stage
+    band: Pass
+    point: Point | None = None
+    """Misfit and gradient at the present model over `subset`."""
+
+    subset: tuple[int, ...] = ()
+    preconditioner: Preconditioner | None = None
+    evaluations: int = 0
+    first_misfit: float | None = None
+
+    def forget(self) -> None:
+        """Drop what belonged to another set of shots."""
+        self.point = None
+
+    def iterate(self, optimizer: Optimizer, count: int) -> Update:
+        """Make one iteration and save what it gives."""
+        inversion = self.inversion
+        self.evaluations = 0
+        subset = self._draw(count)
+        if self.point is None or subset != self.subset:
+            self.subset = subset
+            self.point = self.evaluate(inversion.vector)
+        if self.first_misfit is None:
+            self.first_misfit = self.point.misfit
+        self._save_known(self.point.misfit)
+        problem = Problem(self.evaluate, inversion.space.project, self._precondition)
+        update = optimizer.update(self.point, problem)
+        inversion.vector, self.point = update.vector, update.point
+        if not update.converged:
+            self._record(update)
+        else:
+            logger.info("stage %d: no step lowers the misfit further", self.number + 1)
+        return update
+
+    def evaluate(self, vector: Vector) -> Point:
+        """Misfit and gradient over the subset, scaled to all shots."""
+        partial = self._sum("gradient", vector, "inverting")
+        shape = self.inversion.space.mask.shape
+        if self.preconditioner is None:
+            self.preconditioner = self._make_preconditioner(partial)
+        factor = len(self.inversion.shots) / len(self.subset)
+        gradient = self.inversion.space.pack_gradient({"vp": partial.spread("vp", shape)})
+        return Point(vector, factor * partial.scalars["misfit"], factor * gradient)
+
+    def finish(self) -> None:
+        """Learn the misfit of the last model, where the optimizer did not need it."""
+        records = self.inversion.records
+        if not records or np.isfinite(records[-1].misfit):
+            return
+        try:
+            partial = self._sum("misfit", self.inversion.vector, "last misfit")
+        except ShotsFailedError:
+            return
+        factor = len(self.inversion.shots) / len(self.subset)
+        self._save_known(factor * partial.scalars["misfit"])
+
+    def _sum(self, wanted: Wanted, vector: Vector, title: str) -> Partial:
+        """Sum over the subset at a vector; a ShotsFailedError if one fails."""
+        run = self.inversion.run
+        model = self.inversion.space.unpack(vector)
+        evaluation = run.describe(wanted, self.band, model["vp"])
+        if wanted == "gradient" and self.preconditioner is None:
+            evaluation = replace(evaluation, illumination=self.inversion.section.illumination)
+        where = f"{title}, stage {self.number + 1}, iteration {self.inversion.iteration + 1}"
+        partial = run.evaluate(evaluation, self.subset, where)
+        run.forget(evaluation)
+        self.evaluations += 1
+        if partial.failures:
+            raise ShotsFailedError(partial.failures)
+        return partial
+
+    def _draw(self, count: int) -> tuple[int, ...]:
+        """Shots of this iteration: all, or some at random."""
+        shots = self.inversion.shots
+        size = self.stage.minibatch
+        if size is None or size >= len(shots):
+            return tuple(shots)
+        seed = [self.inversion.run.job.run.seed, self.number, count]
+        chosen = np.random.default_rng(seed).choice(shots, size, replace=False)
+        return tuple(sorted(int(shot) for shot in chosen))
+
+    def _make_preconditioner(self, partial: Partial) -> Preconditioner:
+        """Mask, illumination and smoothing of this band."""
+        section, space = self.inversion.section, self.inversion.space
+        weight = None
+        if section.illumination:
+            weight = illumination_weight(
+                partial.spread("illumination", space.mask.shape), space.mask
+            )
+        spacing = self.inversion.run.inputs.earth.spacing
+        return Preconditioner(space.mask, weight, tuple(section.smoothing / h for h in spacing))
+
+    def _precondition(self, vector: Vector) -> Vector:
+        """Apply the band's preconditioner."""
+        if self.preconditioner is None:
+            return vector
+        return self.inversion.space.precondition(self.preconditioner, vector)
+
+    def _record(self, update: Update) -> None:
+        """Save the iteration; its misfit may be known only later."""
+        inversion = self.inversion
+        inversion.iteration += 1
+        record = IterationRecord(
+            iteration=inversion.iteration,
+            stage=self.number,
+            max_frequency=self.stage.max_frequency,
+            misfit=update.point.misfit if update.point is not None else float("nan"),
+            first_misfit=self.first_misfit or float("nan"),
+            step_length=update.step_length,
+            evaluations=self.evaluations,
+            shots=self.subset,
+        )
+        inversion.records.append(record)
+        save_iteration(inversion.run, record, inversion.space.unpack(inversion.vector))
+
+    def _save_known(self, misfit: float) -> None:
+        """Fill in the misfit of the present model where it was not known yet."""
+        inversion = self.inversion
+        if not inversion.records:
+            record = IterationRecord.start(self.stage.max_frequency, misfit)
+            inversion.records.append(record)
+            save_iteration(inversion.run, record, inversion.space.unpack(inversion.vector))
+        elif not np.isfinite(inversion.records[-1].misfit) and (
+            inversion.records[-1].stage == self.number
+        ):
+            record = replace(inversion.records[-1], misfit=misfit)
+            inversion.records[-1] = record
+            save_iteration(inversion.run, record, {})

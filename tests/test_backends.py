@@ -66,7 +66,7 @@ def test_compiled_equals_reference_for_every_gradient_of_born(shape, free):
         assert relative(ours, reference) < ROUNDING[torch.float64]
 
 
-@pytest.mark.parametrize("shape", [(40, 50), (20, 22, 24)], ids=["2-D", "3-D"])
+@pytest.mark.parametrize("shape", [(40, 50), (20, 22, 24), (70, 16, 18)])
 def test_threads_do_not_change_a_bit(shape):
     """One thread, two over the grid, two over shots."""
     before = torch.get_num_threads()

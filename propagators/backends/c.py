@@ -46,7 +46,7 @@ class Compiled:
         library = load(source.text)
         arrays = _allocate(sweep, slots)
         recorded = {
-            name: torch.zeros(sweep.n_steps, points.count, dtype=sweep.dtype)
+            name: torch.empty(sweep.n_steps, points.count, dtype=sweep.dtype)
             for name, points in sweep.outputs.items()
         }
         structs, alive = port_structs(sweep, source, arrays, recorded)
@@ -67,7 +67,7 @@ def _call(
     by_shot, threads = _division(sweep)
     stride = sweep.history.stride if sweep.history else 1
     numbers = [sweep.n_shots, sweep.n_steps, stride, sweep.backwards, by_shot, threads]
-    numbers += _strips(sweep.program, arrays, itemsize)
+    numbers += _sweep_sizes(sweep.program, arrays, itemsize)
     pointers, per_shot, per_slot, strides = [], [], [], list[int]()
     for name in source.arrays:
         layout, memory = arrays.layout[name], arrays.memory[name]
@@ -101,13 +101,14 @@ def _division(sweep: Sweep) -> tuple[bool, int]:
     return False, min(threads, sweep.program.shape[0])
 
 
-def _strips(program: Program, arrays: Arrays, itemsize: int) -> tuple[int, int]:
-    """Rows of a plane, and how many of them a sweep takes at a time."""
+def _sweep_sizes(program: Program, arrays: Arrays, itemsize: int) -> tuple[int, int, int, int]:
+    """Planes, rows of a plane, rows that a sweep takes at a time, and how far a stencil reaches."""
+    planes, reach = program.shape[0], program.order // 2
     if program.ndim == 2:
-        return 1, 1
+        return planes, 1, 1, reach
     rows = program.shape[1]
     pitch = max(layout.strides[1] for layout in arrays.layout.values()) * itemsize
-    return rows, min(rows, max(8, STRIP_BYTES // (pitch * (program.order + 3))))
+    return planes, rows, min(rows, max(8, STRIP_BYTES // (pitch * (program.order + 3)))), reach
 
 
 def _allocate(sweep: Sweep, slots: Sequence[str]) -> Arrays:

@@ -52,6 +52,55 @@ static inline void share(long n, long part, long parts, long *begin, long *end)
 """
 
 
+_SWEEPS = {
+    2: [
+        "/* Rows of a phase are up to two ranges: both slabs of a layer, or everything. */",
+        "static void sweep(phase *run, real *const *A, const long *S, const long *B,",
+        "                  const long *r, long part, long parts)",
+        "{",
+        "  const long n0 = r[1] - r[0], n1 = r[3] - r[2];",
+        "  long b, e; share(n0 + n1, part, parts, &b, &e);",
+        "  if (b < n0) run(A, S, B, r[0] + b, r[0] + (e < n0 ? e : n0), 0, 1);",
+        "  if (e > n0) run(A, S, B, r[2] + (b > n0 ? b - n0 : 0), r[2] + e - n0, 0, 1);",
+        "}",
+    ],
+    3: [
+        "/* All phases in one sweep: each runs `reach` planes and rows ahead of the next, so",
+        "   what it writes is read while it is cached. Where its planes meet the next thread's, a",
+        "   thread first runs the phases with barriers between. Strips of rows keep a stencil's",
+        "   planes cached. */",
+        "static void lagged(phase *const *run, long m, real *const *A, const long *S,",
+        "                   const long *B, const long *n, int team, long part, long parts)",
+        "{",
+        "  const long planes = n[0], rows = n[1], strip = n[2], reach = n[3];",
+        "  long b, e; share(planes, part, parts, &b, &e);",
+        "  if (parts > 1 && planes / parts < 2 * (m - 1) * reach + 1) {",
+        "    for (long i = 0; i < m; i++) { run[i](A, S, B, b, e, 0, rows); BARRIER }",
+        "    return;",
+        "  }",
+        "  const long edge = parts > 1 ? reach : 0;",
+        "  for (long i = 0; parts > 1 && i < m - 1; i++) {",
+        "    const long w = (m - 1 - i) * edge;",
+        "    run[i](A, S, B, b, b + w, 0, rows);",
+        "    run[i](A, S, B, e - w, e, 0, rows);",
+        "    BARRIER",
+        "  }",
+        "  for (long y = 0; y < rows; y += strip)",
+        "    for (long z = b - (m - 1) * reach; z < e; z++)",
+        "      for (long i = 0; i < m; i++) {",
+        "        const long lead = (m - 1 - i) * reach, w = (m - 1 - i) * edge, plane = z + lead;",
+        "        if (plane < b + w || plane >= e - w) continue;",
+        "        const long first = y ? y + lead : 0;",
+        "        const long last = y + strip < rows ? y + strip + lead : rows;",
+        "        run[i](A, S, B, plane, plane + 1, first, last < rows ? last : rows);",
+        "      }",
+        "  BARRIER",
+        "}",
+    ],
+}
+"""How one step sweeps the grid."""
+
+
 def _swap_lines(program: Program, swaps: Iterable[tuple[str, str]], names: list[str]) -> list[str]:
     return [
         f"      {{ real *t = A[{names.index(a)}]; A[{names.index(a)}] = A[{names.index(b)}]; "
@@ -102,12 +151,14 @@ def _input_lines(port: Port, number: int, names: list[str]) -> list[str]:
     ]
 
 
-def _phase_calls(step: list[str], first_range: int, pad: str) -> list[str]:
+def _phase_calls(step: list[str], first_range: int, pad: str, ndim: int) -> list[str]:
+    if ndim == 3:
+        table = "(phase *const[]){" + ", ".join(step) + "}"
+        return [f"{pad}lagged({table}, {len(step)}, A, S, B, I + 6, team, part, parts);"]
     lines = []
     for number, name in enumerate(step):
         lines += [
-            f"{pad}sweep({name}, A, S, B, R + {4 * (first_range + number)}, I[6], I[7], "
-            "part, parts);",
+            f"{pad}sweep({name}, A, S, B, R + {4 * (first_range + number)}, part, parts);",
             f"{pad}BARRIER",
         ]
     return lines
@@ -127,21 +178,9 @@ def time_loop(
         '#define BARRIER if (team) { _Pragma("omp barrier") }',
         "typedef void phase(real *const *, const long *, const long *,",
         "                   long, long, long, long);",
-        "/* Planes of a phase are up to two ranges: both slabs of a layer, or everything.",
-        "   A thread takes its share of them in strips of rows: a stencil's planes stay cached. */",
-        "static void sweep(phase *run, real *const *A, const long *S, const long *B,",
-        "                  const long *r, long rows, long strip, long part, long parts)",
-        "{",
-        "  const long n0 = r[1] - r[0], n1 = r[3] - r[2];",
-        "  long b, e; share(n0 + n1, part, parts, &b, &e);",
-        "  for (long y = 0; y < rows; y += strip) {",
-        "    const long y_end = y + strip < rows ? y + strip : rows;",
-        "    if (b < n0) run(A, S, B, r[0] + b, r[0] + (e < n0 ? e : n0), y, y_end);",
-        "    if (e > n0) run(A, S, B, r[2] + (b > n0 ? b - n0 : 0), r[2] + e - n0, y, y_end);",
-        "  }",
-        "}",
+        *_SWEEPS[plain.ndim],
         "",
-        "/* I: n_shots n_steps stride backwards by_shot threads rows strip */",
+        "/* I: n_shots n_steps stride backwards by_shot threads planes rows strip reach */",
         "static void propagate(long shot, int team, long part, long parts, const long *I,",
         "                      real *const *base, const long *per_shot, const long *per_slot,",
         "                      const long *S, const long *B, const long *R, const points *P)",
@@ -168,10 +207,13 @@ def time_loop(
         lines.append("      BARRIER")
     lines += _swap_lines(plain, plain.swaps_before, names)
     if sampled is None:
-        lines += _phase_calls(steps[0], 0, "      ")
+        lines += _phase_calls(steps[0], 0, "      ", plain.ndim)
     else:
-        lines += ["      if (at_slot) {", *_phase_calls(steps[1], len(steps[0]), "        ")]
-        lines += ["      } else {", *_phase_calls(steps[0], 0, "        "), "      }"]
+        lines += [
+            "      if (at_slot) {",
+            *_phase_calls(steps[1], len(steps[0]), "        ", plain.ndim),
+        ]
+        lines += ["      } else {", *_phase_calls(steps[0], 0, "        ", plain.ndim), "      }"]
     lines += _swap_lines(plain, plain.swaps_after, names)
     offset = len(source.outputs)
     for number, port in enumerate(source.inputs):

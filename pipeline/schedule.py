@@ -124,6 +124,7 @@ def _price(inputs: Inputs, one: Pass, window: Window, gradient: bool) -> tuple[i
         time_step=p.time_step,
         storage=Storage(p.storage_mode, p.storage_method, stride=p.stride),
         gradient=gradient,
+        born=inputs.job.kind == "rtm",
         max_frequency=one.band,
         adjoint_frequency=ADJOINT_BAND * one.band,
     )

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from wavepipe.propagators.errors import OptionError
 from wavepipe.propagators.stencil.page import axis_name
 
@@ -36,8 +38,8 @@ class Boundary:
         names = face_names(ndim)
         for option in ("free_surface", "inside"):
             faces = getattr(self, option)
-            if isinstance(faces, str):
-                raise OptionError(f"{option} is {faces!r}; pass a list of faces: [{faces!r}].")
+            if isinstance(faces, str) or faces is None:
+                raise OptionError(f"{option} is {faces!r}; pass a list of faces, such as ['z0'].")
             for face in faces:
                 if face not in names:
                     raise OptionError(
@@ -46,12 +48,15 @@ class Boundary:
         both = set(self.free_surface) & set(self.inside)
         if both:
             raise OptionError(f"{both.pop()} is both in free_surface and in inside; choose one.")
-        given = [self.pml_width] if isinstance(self.pml_width, int) else list(self.pml_width)
+        frequency = self.pml_frequency
+        if frequency is not None and not 0 <= frequency < float("inf"):
+            raise OptionError(f"pml_frequency is {frequency} Hz; it must be 0 or more, or None.")
+        given = [float(width) for width in np.atleast_1d(self.pml_width)]
         if len(given) not in (1, len(names)):
             raise OptionError(
                 f"pml_width has {len(given)} values; pass one, or one for each of {names}."
             )
-        if any(isinstance(w, bool) or int(w) != w or w < 0 for w in given):
+        if any(not (w >= 0 and w == round(w)) for w in given):
             raise OptionError(f"pml_width is {self.pml_width}; widths are whole cells, 0 or more.")
         widths = given * len(names) if len(given) == 1 else given
         free = [0 if n in self.free_surface else int(w) for n, w in zip(names, widths, strict=True)]

@@ -1,37 +1,42 @@
 """From a user's arguments to a propagation: checks at the door, then plain tensors."""
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from wavepipe.propagators.backends import choose_backend
 from wavepipe.propagators.boundary import Boundary
+from wavepipe.propagators.checks import (
+    as_batch,
+    as_positions,
+    checked_amplitudes,
+    checked_nt,
+    checked_scatter,
+    checked_velocity,
+    judge_dispersion,
+    judge_free_faces,
+    judge_pass_band,
+    velocity_bound,
+)
 from wavepipe.propagators.domain import Domain, normalised_spacing
-from wavepipe.propagators.errors import DispersionError, GeometryError, ModelError, OptionError
+from wavepipe.propagators.errors import GeometryError, OptionError
 from wavepipe.propagators.interpolation import check_positions
 from wavepipe.propagators.propagation import Propagation
 from wavepipe.propagators.recording import Recording, RunInfo
 from wavepipe.propagators.resampling import resampled
-from wavepipe.propagators.stability import (
-    DispersionWarning,
-    check_dispersion,
-    check_time_step,
-    stable_time_step,
-)
+from wavepipe.propagators.stability import check_time_step, stable_time_step
 from wavepipe.propagators.stencil.linearise import SCATTERED, born
 from wavepipe.propagators.stencil.page import Face, Page
 from wavepipe.propagators.stencil.program import Program
 from wavepipe.propagators.storage.policy import Storage
 from wavepipe.propagators.time_resampling import (
+    HALF_WIDTH,
     TimeGrid,
     bandwidth,
-    pass_band,
     plan_time_grid,
     recording_operator,
     source_operator,
@@ -81,22 +86,16 @@ class Call:
     n_shots: int
     n_receivers: int
     nt_recorded: int
-    per_shot: bool
 
     @property
     def time_step(self) -> float:
         """Internal step, s."""
         return self.grid.time_step
 
-    def extended(self, model: Tensor) -> Tensor:
-        """Another model of the same call on the padded grid."""
-        batch = as_batch(model, self.domain.ndim, self.n_shots, "scatter")
-        if batch.shape != (len(self.vp), *self.domain.model_shape):
-            raise ModelError(
-                f"scatter has shape {tuple(model.shape)}; it must have the shape of vp, "
-                f"{self.domain.model_shape}."
-            )
-        return self.domain.extended(batch.to(self.vp))
+    def extended(self, scatter: Tensor) -> Tensor:
+        """A perturbation of the model on the padded grid."""
+        inner = self.domain.interior(self.vp)
+        return self.domain.extended(checked_scatter(scatter, inner, self.domain.ndim, self.n_shots))
 
     def record(self, coefficients: Mapping[str, Tensor]) -> Recording:
         """Propagate and return the gathers."""
@@ -139,22 +138,25 @@ def prepare(
             f"receiver positions have shape {receivers.shape}; with sources of shape "
             f"{sources.shape} they must be ({n_shots}, n_receivers, {ndim})."
         )
-    amplitudes = _checked_amplitudes(shots.amplitudes, n_shots, n_sources)
-    models = as_batch(_checked_velocity(vp), ndim, n_shots, "vp")
+    amplitudes = checked_amplitudes(shots.amplitudes, n_shots, n_sources)
+    models = as_batch(checked_velocity(vp), ndim, n_shots, "vp")
     domain = Domain(
         tuple(models.shape[1:]), normalised_spacing(spacing, ndim), options.order, options.boundary
     )
     free = tuple(options.boundary.free_surface)
     for positions, what in ((sources, "source"), (receivers, "receiver")):
         check_positions(positions, domain.spacing, domain.model_shape, what, free)
+    judge_free_faces(receivers, domain.spacing, domain.model_shape, options.boundary)
 
+    nt = checked_nt(shots.nt, amplitudes.shape[-1])
+    amplitudes = amplitudes[..., : nt + 2 * HALF_WIDTH]  # what comes later is not recorded
     nt_source = amplitudes.shape[-1]
-    nt = nt_source if shots.nt is None else int(shots.nt)
     samples = amplitudes.detach().cpu().numpy()
-    velocity = _velocity_bound(models, options.velocity_bound)
-    _judge_dispersion(models, domain, bandwidth(samples, dt, SIGNIFICANT))
+    velocity = velocity_bound(models, options.velocity_bound)
+    highest = bandwidth(samples, dt, SIGNIFICANT)
+    judge_dispersion(float(models.detach().min()), domain.spacing, highest, domain.order)
     grid = _clock(dt, max(nt, nt_source), domain, velocity, options)
-    _judge_pass_band(samples, grid, options)
+    judge_pass_band(grid, highest, correct=options.correct_time_dispersion)
     internal = _internal(amplitudes.to(models.dtype), grid, options) / domain.cell_volume
     program = _program(
         page, domain.shape, domain.order, domain.spacing, domain.faces, coefficient_of_born
@@ -162,7 +164,7 @@ def prepare(
     like = torch.zeros((), dtype=models.dtype)
     frequency = options.boundary.pml_frequency
     if frequency is None:
-        frequency = peak_frequency(samples.reshape(-1, nt_source).sum(axis=0), dt)
+        frequency = peak_frequency(samples, dt)
     propagation = Propagation(
         program=program,
         backend=choose_backend(options.backend, models.dtype),
@@ -187,100 +189,7 @@ def prepare(
         n_shots=n_shots,
         n_receivers=receivers.shape[1],
         nt_recorded=nt,
-        per_shot=len(models) > 1,
     )
-
-
-def as_positions(positions: ArrayLike, what: str) -> NDArray[np.float64]:
-    """Positions as (n_shots, n, ndim) float64."""
-    array = np.asarray(positions, dtype=np.float64)
-    if array.ndim != 3 or array.shape[-1] not in (2, 3):
-        raise GeometryError(
-            f"{what} positions have shape {array.shape}; they must be (n_shots, n, ndim) in "
-            "metres, with ndim 2 (z, x) or 3 (z, y, x)."
-        )
-    return array
-
-
-def as_batch(model: Tensor, ndim: int, n_shots: int, name: str) -> Tensor:
-    """A model as (n_shots or 1, *shape)."""
-    if model.ndim == ndim:
-        return model[None]
-    if model.ndim == ndim + 1 and model.shape[0] == n_shots:
-        return model
-    raise ModelError(
-        f"{name} has shape {tuple(model.shape)}; with {ndim}-D positions of {n_shots} shots it "
-        f"must have {ndim} axes, or {ndim + 1} with n_shots = {n_shots} as the first."
-    )
-
-
-def _checked_velocity(vp: Tensor) -> Tensor:
-    if not isinstance(vp, Tensor) or vp.dtype not in (torch.float32, torch.float64):
-        raise ModelError(f"vp must be a torch tensor of float32 or float64, not {_kind(vp)}.")
-    if vp.device.type != "cpu":
-        raise OptionError(f"vp is on device {vp.device}; propagation runs on the CPU: vp.cpu().")
-    values = vp.detach()
-    slowest, fastest = torch.aminmax(values)  # NaN in either if there is one
-    if not (slowest > 0 and fastest < float("inf")):
-        bad = ~(values > 0) | ~torch.isfinite(values)
-        cell = tuple(int(i) for i in bad.nonzero()[0])
-        raise ModelError(
-            f"vp is {float(values[cell]):.6g} m/s at cell {cell} ({int(bad.sum())} such cells); "
-            "velocities must be finite and positive."
-        )
-    return vp
-
-
-def _checked_amplitudes(amplitudes: Tensor, n_shots: int, n_sources: int) -> Tensor:
-    if not isinstance(amplitudes, Tensor) or amplitudes.shape[:2] != (n_shots, n_sources):
-        raise GeometryError(
-            f"source amplitudes have shape {_kind(amplitudes)}; with these source positions they "
-            f"must be a tensor ({n_shots}, {n_sources}, nt)."
-        )
-    if amplitudes.ndim != 3 or amplitudes.shape[2] < 2:
-        raise GeometryError(
-            f"source amplitudes have shape {tuple(amplitudes.shape)}; they need at least 2 samples."
-        )
-    finite = torch.isfinite(amplitudes.detach()).all(dim=-1)
-    if not finite.all():
-        shot, source = (int(i) for i in (~finite).nonzero()[0])
-        raise GeometryError(f"shot {shot}: the amplitude of source {source} has NaN or infinity.")
-    return amplitudes
-
-
-def _velocity_bound(models: Tensor, bound: float | None) -> float:
-    fastest = float(models.detach().max())
-    if bound is None:
-        return fastest
-    if not bound >= fastest:
-        raise ModelError(
-            f"vp reaches {fastest:.6g} m/s, beyond velocity_bound = {bound:.6g} m/s that fixes the "
-            "time step. Raise velocity_bound or bound the model."
-        )
-    return float(bound)
-
-
-def _judge_dispersion(models: Tensor, domain: Domain, frequency: float) -> None:
-    """Warn of frequencies the grid cannot carry; a test with noise is not refused, a job is."""
-    slowest = float(models.detach().min())
-    try:
-        check_dispersion(slowest, domain.spacing, frequency, domain.order)
-    except DispersionError as error:
-        warnings.warn(str(error), DispersionWarning, stacklevel=4)
-
-
-def _judge_pass_band(samples: NDArray[np.floating], grid: TimeGrid, options: Options) -> None:
-    """Warn of frequencies that the change of clocks takes out of the sources."""
-    highest = bandwidth(samples, grid.dt, SIGNIFICANT)
-    edge = pass_band(grid, options.correct_time_dispersion)
-    if highest > edge:
-        warnings.warn(
-            f"the sources reach {highest:.4g} Hz; with time_step {grid.time_step:.3g} s and dt "
-            f"{grid.dt:.3g} s only frequencies up to {edge:.4g} Hz are kept unchanged. Filter the "
-            "sources or use a shorter time_step and dt.",
-            DispersionWarning,
-            stacklevel=4,
-        )
 
 
 def _clock(dt: float, nt: int, domain: Domain, velocity: float, options: Options) -> TimeGrid:
@@ -322,8 +231,3 @@ def _internal(amplitudes: Tensor, grid: TimeGrid, options: Options) -> Tensor:
     if rows.shape[0] < grid.nt:
         rows = torch.nn.functional.pad(rows, (0, 0, 0, grid.nt - rows.shape[0]))
     return resampled(source_operator(grid, options.correct_time_dispersion), rows)
-
-
-def _kind(value: object) -> str:
-    shape = getattr(value, "shape", None)
-    return f"{type(value).__name__} of {getattr(value, 'dtype', '?')} {tuple(shape or ())}"

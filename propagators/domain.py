@@ -149,6 +149,5 @@ class Domain:
 
 def normalised_spacing(spacing: float | Sequence[float], ndim: int) -> tuple[float, ...]:
     """One distance per axis, m."""
-    if isinstance(spacing, int | float):
-        return (float(spacing),) * ndim
-    return tuple(float(h) for h in spacing)
+    given = [float(h) for h in np.atleast_1d(spacing)]
+    return tuple(given * ndim if np.ndim(spacing) == 0 else given)

@@ -10,7 +10,8 @@ from wavepipe.propagators.errors import OptionError
 from wavepipe.propagators.physics.scalar import scalar
 from wavepipe.propagators.stability import stable_time_step
 from wavepipe.propagators.stencil.adjoint import adjoint
-from wavepipe.propagators.stencil.linearise import with_sums
+from wavepipe.propagators.stencil.linearise import SCATTERED, with_sums
+from wavepipe.propagators.stencil.linearise import born as linearised
 from wavepipe.propagators.stencil.page import Page
 from wavepipe.propagators.stencil.program import Program
 from wavepipe.propagators.storage.policy import ADJOINT_ALLOWANCE, Storage, largest_stride
@@ -60,6 +61,7 @@ def plan_call(
     storage: Storage = Storage(),
     dtype: str = "float32",
     gradient: bool,
+    born: bool = False,
     max_frequency: float,
     adjoint_frequency: float | None = None,
 ) -> CallPlan:
@@ -76,6 +78,8 @@ def plan_call(
     velocity_bound : m/s
     gradient
         Whether the earth model's gradient is wanted.
+    born
+        Whether it is that of a perturbation, as for migration: nothing is scattered forward.
     max_frequency, adjoint_frequency : Hz
         Highest frequency of the sources and of the adjoint sources; 1.5 times the sources'
         if None.
@@ -95,6 +99,10 @@ def plan_call(
     sheet = domain.page()
     page(sheet)
     program = sheet.program()
+    turned = program
+    if born:
+        turned = linearised(program, wanted[0])
+        wanted = (wanted[0] + SCATTERED,)
     itemsize = {"float32": 4, "float64": 8}[dtype]
     cells = _product(domain.shape)
     traces = grid.n_steps * n_shots * (n_receivers + 1) * itemsize
@@ -106,11 +114,13 @@ def plan_call(
     stride = storage.stride
     if stride == "auto":
         stride = largest_stride(step, max_frequency, reaches)
-    kept = {name for (c, _), name in with_sums(program, wanted).sums.items() if c in wanted}
+    kept = {name for (c, _), name in with_sums(turned, wanted).sums.items() if c in wanted}
     slot = _product((*domain.shape[:-1], rounded(domain.shape[-1], itemsize)))
     history = len(kept) * n_shots * -(-grid.n_steps // stride) * slot * itemsize
-    backward = _array_bytes(adjoint(program, wanted, sources=False).program, n_shots, itemsize)
-    backward += 2 * len(wanted) * cells * n_shots * itemsize
+    backward = _array_bytes(adjoint(turned, wanted, sources=False).program, n_shots, itemsize)
+    backward += (2 * cells * n_shots * itemsize if born else 0) + 2 * len(
+        wanted
+    ) * cells * n_shots * itemsize
     peak = history + max(forward, backward) + models + 3 * traces
     return CallPlan(step, grid.n_steps, stride, cells, history, peak)
 

@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from wavepipe.propagators.backends.sweep import Backend, History, Injection, Points, Sweep
 from wavepipe.propagators.errors import StorageError
-from wavepipe.propagators.stencil.adjoint import adjoint
+from wavepipe.propagators.stencil.adjoint import adjoint, pruned
 from wavepipe.propagators.stencil.linearise import (
+    SCATTERED,
     gradient_name,
     renamed,
     stored_name,
@@ -44,9 +46,11 @@ class Propagation:
     port: str
     """Name of the input and output port used."""
     forward_bandwidth: float
-    """Hz; of the sources, as measured on the user's samples."""
+    """Hz; of the sources on the internal clock."""
     illuminated: str | None = None
     """Coefficient whose stored sums make the illumination."""
+    silent: bool = False
+    """A Born program whose perturbations are zero: nothing is scattered."""
     stride: int = 0
     kept_bytes: int = 0
     illumination: Tensor | None = field(default=None, repr=False)
@@ -91,21 +95,28 @@ class _Propagate(torch.autograd.Function):
         sweep = _forward_sweep(call, amplitudes, coefficients)
         if wanted:
             sweep = _keeping(call, sweep, wanted, ADJOINT_ALLOWANCE * call.forward_bandwidth)
-        result = call.backend.run(sweep)
+        if call.silent and all(name.endswith(SCATTERED) for name in wanted):
+            recorded = amplitudes.new_zeros(sweep.n_steps, call.receivers.count)
+            if wanted:
+                call.backend.run(_background(sweep))
+        else:
+            recorded = call.backend.run(sweep).recorded[call.port]
         ctx.call, ctx.names, ctx.wanted, ctx.sweep = call, names, wanted, sweep
         ctx.save_for_backward(amplitudes, *arrays)
         if call.illuminated and sweep.history:
             call.illumination = _illumination(call, sweep)
-        return result.recorded[call.port]
+        return recorded
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, residual: Tensor) -> tuple[Tensor | None, ...]:
         call, sweep = ctx.call, ctx.sweep
         if sweep is None:
             raise RuntimeError(
                 "the forward wavefield was freed by the first backward; run the propagator again."
             )
-        ctx.sweep = None
+        if ctx.wanted:
+            ctx.sweep = None
         _, *arrays = ctx.saved_tensors
         coefficients = dict(zip(ctx.names, arrays, strict=True))
         residual = residual.contiguous()
@@ -185,6 +196,25 @@ def _without_accumulation(program: Program) -> Program:
     )
 
 
+def _background(sweep: Sweep) -> Sweep:
+    """The sweep without scattered fields: the same sums are stored, nothing is recorded."""
+    stored = frozenset(sweep.history.slots) if sweep.history else frozenset()
+    sampled = sweep.sampled or sweep.program
+    plain = frozenset(name.removeprefix(stored_name("")) for name in stored)
+    return replace(
+        sweep,
+        program=_upstream(sweep.program, plain),
+        sampled=_upstream(sampled, stored),
+        outputs={},
+    )
+
+
+@lru_cache(maxsize=64)
+def _upstream(program: Program, wanted: frozenset[str]) -> Program:
+    """The part of a program that some fields depend on."""
+    return pruned(program, set(wanted))
+
+
 def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """An uninitialised tensor on the CPU; numpy asks the kernel for huge pages, torch does not."""
     return torch.from_numpy(np.empty(shape, dtype=str(dtype).removeprefix("torch.")))
@@ -220,10 +250,13 @@ def _with_enough_snapshots(
         f"traces, or set storage stride={allowed}, to avoid that.",
         stacklevel=2,
     )
+    if sweep.history is not None:
+        sweep.history.slots.clear()  # before the larger one is allocated
     injection = sweep.inputs[call.port]
     coefficients = {n: a for n, a in sweep.coefficients.items() if n not in call.profiles}
     again = _keeping(call, _forward_sweep(call, injection.amplitudes, coefficients), wanted, found)
-    call.backend.run(again)
+    only_scattered = all(name.endswith(SCATTERED) for name in wanted)
+    call.backend.run(_background(again) if call.silent and only_scattered else again)
     return again
 
 
@@ -271,8 +304,9 @@ def _illumination(call: Propagation, sweep: Sweep) -> Tensor | None:
     if history is None or name not in history.slots:
         return None
     slots = history.slots[name]
-    width = call.program.shape[-1]
-    energy = torch.zeros(slots.shape[0], *slots.shape[2:], dtype=slots.dtype)
+    energy = torch.zeros(slots.shape[0], *call.program.shape, dtype=slots.dtype)
+    box = (sweep.sampled or call.program).fields[name]  # beyond it nothing was written
+    inside = (slice(None), *(slice(lo, hi) for lo, hi in box))
     for index in range(slots.shape[1]):
-        energy.addcmul_(slots[:, index], slots[:, index])
-    return energy[..., :width] * (history.stride * call.time_step)
+        energy[inside].addcmul_(slots[:, index][inside], slots[:, index][inside])
+    return energy * (history.stride * call.time_step)

@@ -72,13 +72,21 @@ def scalar(
 
     Raises
     ------
-    ModelError, GeometryError, StabilityError, DispersionError, OptionError, StorageError
+    ModelError, GeometryError, StabilityError, OptionError, StorageError
+
+    Warns
+    -----
+    DispersionWarning
+        The grid or the clock cannot carry the sources' frequencies.
 
     Notes
     -----
     ``(1/vp^2) p_tt - laplacian p = s(t) delta(x - x_s)`` with delta = 1 / cell volume; in a
     homogeneous 3-D medium ``p = s(t - r/vp) / (4 pi r)``. In 2-D a source is a line per metre.
-    Differentiable with respect to `vp` and `source_amplitudes`.
+    Differentiable with respect to `vp` and `source_amplitudes`, once: the kept wavefield is freed
+    in backward. Where `velocity_bound`, the boundary's `pml_frequency` and the storage's `stride`
+    are left open, they are chosen for the whole batch: fix them where a shot must not depend on
+    its neighbours.
     """
     options = Options(
         order,
@@ -149,5 +157,8 @@ def scalar_born(
     shots = Shots(source_amplitudes, source_positions, receiver_positions, nt)
     call = prepare(vp, spacing, dt, shots, options, scalar_page, coefficient_of_born="c2")
     step = call.time_step**2
-    perturbation = 2 * call.vp * call.extended(scatter) * step
-    return call.record({"c2": call.vp**2 * step, "c2" + SCATTERED: perturbation})
+    perturbation = call.extended(scatter)
+    call.propagation.silent = not bool(perturbation.detach().any())
+    return call.record(
+        {"c2": call.vp**2 * step, "c2" + SCATTERED: 2 * call.vp * perturbation * step}
+    )

@@ -7,7 +7,7 @@ import pytest
 import torch
 from waves import DT, Toy, quiet, relative
 
-from wavepipe.propagators import Boundary, Storage, scalar
+from wavepipe.propagators import Boundary, Storage, propagation, scalar
 from wavepipe.propagators.backends import compiler
 from wavepipe.propagators.errors import BackendError
 from wavepipe.propagators.stability import DispersionWarning
@@ -144,7 +144,7 @@ def test_nan_is_seen_not_hidden():
     with quiet(), pytest.MonkeyPatch.context() as patch:
         from wavepipe.propagators import call
 
-        patch.setattr(call, "_checked_amplitudes", lambda amplitudes, *_: amplitudes)
+        patch.setattr(call, "checked_amplitudes", lambda amplitudes, *_: amplitudes)
         toy.amplitudes[0, 0, 3] = float("nan")
         assert torch.isnan(toy.scalar()[0]).any()
 
@@ -181,6 +181,32 @@ def test_faces_may_have_layers_of_their_own_or_none():
         (gradient,) = torch.autograd.grad(recorded, amplitudes, cotangent)
         gap = (recorded * cotangent).sum() - (gradient * amplitudes).sum()
         assert abs(gap) < 1e-13 * recorded.norm() * cotangent.norm()
+
+
+@pytest.mark.parametrize(
+    ("shape", "order", "boundary"),
+    [
+        ((30, 6), 4, Boundary(3, 12.0)),
+        ((10, 40), 8, Boundary((8, 0, 5, 5), 12.0, inside=("z0",))),
+        ((24, 40), 4, Boundary((20, 2, 20, 20), 12.0, inside=("z0", "z1"))),
+        ((9, 10, 14), 4, Boundary((3, 3, 8, 0, 3, 3), 12.0, inside=("y0",))),
+        ((12, 13), 8, Boundary(6, 12.0, ("z0", "z1", "x0", "x1"))),
+    ],
+    ids=["slab over the row", "slab over z", "both inside", "slab over y", "all free"],
+)
+def test_slabs_that_cover_an_axis_equal_the_reference(shape, order, boundary, monkeypatch):
+    """Also where memory that was never written holds NaN."""
+    original = propagation.empty
+    monkeypatch.setattr(propagation, "empty", lambda *a: original(*a).fill_(float("nan")))
+    found = []
+    for backend in ("c", "reference"):
+        toy = Toy(shape, order, backend=backend, options={"boundary": boundary}, nt=30)
+        vp = toy.vp.requires_grad_()
+        recorded = toy.scalar(vp)
+        (gradient,) = torch.autograd.grad(recorded.square().sum(), vp)
+        found.append((recorded.detach(), gradient))
+    for ours, reference in zip(*found, strict=True):
+        assert relative(ours, reference) < 1e-12
 
 
 def test_unequal_layers_equal_the_reference():

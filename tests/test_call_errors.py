@@ -57,6 +57,12 @@ def with_value(value, cell=(3, 4)):
         ({"boundary": Boundary(free_surface="z0")}, OptionError, "pass a list of faces"),
         ({"boundary": Boundary(pml_width=(20, 20))}, OptionError, "pml_width has 2 values"),
         ({"boundary": Boundary(pml_width=-3)}, OptionError, "0 or more"),
+        ({"boundary": Boundary(10, -300.0)}, OptionError, "pml_frequency is -300"),
+        ({"boundary": Boundary(10, float("nan"))}, OptionError, "pml_frequency is nan"),
+        ({"boundary": Boundary(free_surface=None)}, OptionError, "pass a list of faces"),
+        ({"boundary": Boundary(2.5)}, OptionError, "whole cells"),
+        ({"nt": 0}, OptionError, "nt is 0"),
+        ({"nt": 2.7}, OptionError, "nt is 2.7"),
         ({"velocity_bound": 1900.0}, ModelError, "beyond velocity_bound = 1900"),
         ({"time_step": 4e-3}, OptionError, "longer than dt"),
         ({"dt": 5e-3, "time_step": 5e-3}, StabilityError, "is stable only up to"),
@@ -80,10 +86,52 @@ def test_bad_arguments_are_refused_with_value_limit_and_remedy(changes, error, m
     assert isinstance(caught.value, ValueError)
 
 
-def test_a_scatter_of_another_shape_is_refused():
-    """Naming both shapes."""
-    with pytest.raises(ModelError, match="scatter has shape"):
-        scalar_born(scatter=torch.zeros(30, 41), **arguments())
+@pytest.mark.parametrize(
+    ("scatter", "message"),
+    [
+        (torch.zeros(30, 41), "scatter has shape"),
+        (np.zeros(SHAPE), "must be a torch tensor"),
+        (torch.full(SHAPE, float("nan")), "NaN or infinite"),
+    ],
+)
+def test_a_scatter_that_fits_no_model_is_refused(scatter, message):
+    """Another shape, another type, or NaN."""
+    with pytest.raises(ModelError, match=message):
+        scalar_born(scatter=scatter, **arguments())
+
+
+def test_a_shared_scatter_serves_models_of_every_shot():
+    """And the other way round."""
+    one, two = torch.full(SHAPE, 10.0), torch.full((2, *SHAPE), 10.0)
+    vp, vps = torch.full(SHAPE, 2000.0), torch.full((2, *SHAPE), 2000.0)
+    both = {
+        name: np.repeat(np.asarray(arguments()[name]), 2, axis=0)
+        for name in ("source_positions", "receiver_positions")
+    } | {"source_amplitudes": arguments()["source_amplitudes"].expand(2, 1, NT)}
+    found = [
+        scalar_born(scatter=s, **arguments(vp=v, **both))["pressure"]
+        for v, s in ((vp, one), (vps, one), (vp, two))
+    ]
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
+def test_a_receiver_on_a_free_surface_is_pointed_out():
+    """Its trace is exactly zero, which a header of depth zero seldom means."""
+    with pytest.warns(UserWarning, match="free surface, where the pressure is zero"):
+        traces = scalar(
+            **arguments(
+                boundary=Boundary(free_surface=("z0",)), receiver_positions=[[[0.0, 200.0]]]
+            )
+        )["pressure"]
+    assert not traces.any()
+
+
+def test_numbers_of_numpy_are_numbers():
+    """As they come out of arrays and files."""
+    plain = scalar(**arguments())["pressure"]
+    odd = arguments(spacing=np.float32(SPACING), boundary=Boundary(np.int64(20)), nt=np.int64(NT))
+    assert torch.equal(scalar(**odd)["pressure"], plain)
 
 
 def test_a_wavelet_too_high_for_the_grid_warns_with_the_spacing_that_would_do():

@@ -19,7 +19,7 @@ from wavepipe.propagators.backends.layout import (
 from wavepipe.propagators.backends.ports import Arrays, PointStruct, box_of, port_structs
 from wavepipe.propagators.backends.source import Source
 from wavepipe.propagators.backends.sweep import Sweep, SweepResult
-from wavepipe.propagators.stencil.program import Program, Update
+from wavepipe.propagators.stencil.program import Program
 
 STRIP_BYTES = 400_000
 """Of the planes a stencil reads and writes: about half of a core's second-level cache."""
@@ -82,7 +82,7 @@ def _call(
         _longs(per_shot),
         _longs(per_slot),
         _longs(strides),
-        _longs(_bounds(source, sweep, itemsize)),
+        _longs(source.bounds),
         _longs(_ranges(source)),
         structs,
     )
@@ -139,40 +139,6 @@ def _zeros(shots: int, size: int, kind: np.dtype[np.generic]) -> NDArray[np.gene
     raw = np.zeros(shots * size + vector_length(kind.itemsize), dtype=kind)
     start = -(raw.ctypes.data // kind.itemsize) % (LINE // kind.itemsize)
     return raw[start : start + shots * size].reshape(shots, size)
-
-
-def _bounds(source: Source, sweep: Sweep, itemsize: int) -> list[int]:
-    """Bounds of every box; rows go on to the end of their last vector where they may."""
-    program = sweep.sampled or sweep.program  # the one that knows the slots
-    bounds: list[int] = []
-    for update, axis in source.bounds:
-        low, high = update.box[axis]
-        last = axis == program.ndim - 1
-        if last and high == program.shape[-1] and _may_overrun(update, program):
-            high = low + rounded(high - low, itemsize)
-        bounds += (low, high)
-    return bounds
-
-
-def _may_overrun(update: Update, program: Program) -> bool:
-    """Whether an update leaves zeros, or values nobody reads, beyond the end of a row.
-
-    It does where a coefficient on the grid, zero there, multiplies every term that reads
-    sideways. A row that starts inside a slab ends with the slab's vectors.
-    """
-    low, high = update.box[-1]
-    whole = low == 0 and high == program.shape[-1]
-    divides = any(power < 0 for t in update.terms for _, power in (*t.left, *t.right))
-    return (
-        whole
-        and not divides
-        and all(
-            any(len(program.coefficients.get(n, ())) == program.ndim for n, _ in t.left)
-            or not any(offset[-1] for offset in t.offsets)
-            or update.target in program.local
-            for t in update.terms
-        )
-    )
 
 
 def _ranges(source: Source) -> list[int]:

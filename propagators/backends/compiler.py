@@ -84,8 +84,12 @@ def _load(text: str, folder: str) -> ctypes.CDLL:
     key = "\n".join((text, *FLAGS, describe_compiler(), describe_cpu()))
     name = hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
     library = Path(folder) / f"{name}.so"
-    if not library.exists():
-        _build(text, library)
+    if library.exists():
+        try:
+            return ctypes.CDLL(str(library))
+        except OSError:
+            logger.warning("%s in the kernel cache cannot be loaded; building it again", library)
+    _build(text, library)
     return ctypes.CDLL(str(library))
 
 

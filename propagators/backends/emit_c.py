@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from wavepipe.propagators.backends.emit_driver import HEADER, time_loop
+from wavepipe.propagators.backends.layout import rounded
 from wavepipe.propagators.backends.source import Source
 from wavepipe.propagators.stencil.linearise import sources_of_sums
 from wavepipe.propagators.stencil.program import (
@@ -19,6 +20,8 @@ from wavepipe.propagators.stencil.program import (
     Update,
 )
 from wavepipe.propagators.stencil.schedule import links, phases
+
+ITEMSIZE = {"float": 4, "double": 8}
 
 
 @lru_cache(maxsize=64)
@@ -69,11 +72,11 @@ class _Emitter:
             calls.append(name)
         return calls
 
-    def _bound(self, update: Update, axis: int) -> tuple[str, str]:
-        """Expressions for the low and high bound of an update's box."""
+    def _bound(self, low: int, high: int) -> tuple[str, str]:
+        """Expressions for a pair of bounds: arguments of the code, not constants in it."""
         number = len(self.source.bounds)
-        self.source.bounds.append((update, axis))
-        return f"B[{2 * number}]", f"B[{2 * number + 1}]"
+        self.source.bounds += (low, high)
+        return f"B[{number}]", f"B[{number + 1}]"
 
     def _phase(self, name: str, updates: list[Update]) -> str:
         used = sorted({n for u in updates for n in (u.target, *u.reads())})
@@ -95,7 +98,7 @@ class _Emitter:
             lines.append("  for (long y = y_begin; y < y_end; y++)")
         lines.append("  {")
         for phase in phases(updates, (self.ndim - 1,)):
-            for group in grouped(phase):
+            for group in grouped(phase, self.program):
                 lines += self._row(group, "    ")
         lines += ["  }", "}"]
         return "\n".join(lines).replace("REAL", self.dtype)
@@ -105,7 +108,7 @@ class _Emitter:
         first = group[0]
         conditions = []
         for axis in range(self.ndim - 1):
-            low, high = self._bound(first, axis)
+            low, high = self._bound(*first.box[axis])
             index = self.axes[axis]
             conditions.append(f"{index} >= {low} && {index} < {high}")
         names = sorted({n for u in group for n in (u.target, *u.reads())})
@@ -127,16 +130,23 @@ class _Emitter:
         return row
 
     def _loop(self, update: Update, pad: str) -> list[str]:
-        """Head of the loop along a row; a slab's length is a constant, so that it unrolls."""
-        low, high = self._bound(update, self.ndim - 1)
+        """Head of the loop along a row.
+
+        A slab's length is a constant, so that it unrolls; a whole row goes on to the end of its
+        last vector where it may.
+        """
         start, stop = update.box[-1]
         if stop - start < self.program.shape[-1] - 2:  # two faces may be free
+            low, _ = self._bound(start, stop)
             return [
                 f"{pad}const long first = {low};",
                 "#pragma omp simd",
                 f"{pad}for (long i = 0; i < {stop - start}; i++) {{",
                 f"{pad}  const long x = first + i;",
             ]
+        if may_overrun(update, self.program):
+            stop = start + rounded(stop - start, ITEMSIZE[self.dtype])
+        low, high = self._bound(start, stop)
         return [
             f"{pad}const long last = {high};",
             "#pragma omp simd",
@@ -208,12 +218,16 @@ class _Emitter:
         return f"({text}f)" if self.dtype == "float" else f"({text})"
 
 
-def grouped(updates: Sequence[Update]) -> list[list[Update]]:
-    """Updates that share a loop: the same box, moved as late as their dependences allow."""
+def grouped(updates: Sequence[Update], program: Program) -> list[list[Update]]:
+    """Updates that share a loop: on the same box, moved as late as their dependences allow."""
     groups: list[list[Update]] = []
+
+    def alike(a: Update, b: Update) -> bool:
+        return a.box == b.box and may_overrun(a, program) == may_overrun(b, program)
+
     for update in reversed(updates):
         for group in groups:
-            if group[0].box == update.box:
+            if alike(group[0], update):
                 group.insert(0, update)
                 break
             if any(links(update, other) for other in group):
@@ -222,6 +236,27 @@ def grouped(updates: Sequence[Update]) -> list[list[Update]]:
         else:
             groups.insert(0, [update])
     return groups
+
+
+def may_overrun(update: Update, program: Program) -> bool:
+    """Whether an update leaves zeros, or values nobody reads, beyond the end of a row.
+
+    It does where a coefficient on the grid, zero there, multiplies every term that reads
+    sideways. A sum's values beyond the row are finite and meet such a coefficient later.
+    """
+    low, high = update.box[-1]
+    whole = low == 0 and high == program.shape[-1]
+    divides = any(power < 0 for t in update.terms for _, power in (*t.left, *t.right))
+    return (
+        whole
+        and not divides
+        and all(
+            any(len(program.coefficients.get(n, ())) == program.ndim for n, _ in t.left)
+            or not any(offset[-1] for offset in t.offsets)
+            or update.target in program.local
+            for t in update.terms
+        )
+    )
 
 
 def _signed(k: int) -> str:

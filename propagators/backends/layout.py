@@ -2,7 +2,8 @@
 
 A row starts at a vector boundary behind a vector of zeros, which is also the halo after the row
 before; its length is a whole number of vectors. So a loop over a row may run on to the end of its
-last vector, and a stencil may read beyond a box: both meet zeros.
+last vector, and a stencil may read beyond a box: both meet zeros. Only the slots of a history have
+no halo and start undefined; what reads them stays within what was written.
 """
 
 from collections.abc import Iterable
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepipe.propagators.stencil.program import Box, Program
+from wavepipe.propagators.stencil.program import Box, Program, reach
 
 LINE = 64
 """Bytes of a cache line, and of the widest vector."""
@@ -103,17 +104,18 @@ def layouts(
                 found[name] = grid
         for name, box in program.fields.items():
             if name in program.vanishing:
-                halo = tuple(
-                    (2 * half, 2 * half) if _cut(b, n) else (0, 0)
-                    for b, n in zip(box, shape, strict=True)
-                )
-                found[name] = field_layout(box, halo, itemsize)
+                found[name] = field_layout(box, _halo(name, box, programs), itemsize)
             else:
                 found[name] = grid
     return found | {name: slot_layout(shape, itemsize) for name in slots if name in found}
 
 
-def _cut(interval: tuple[int, int], n: int) -> bool:
-    """Whether a box is shorter than the grid along an axis."""
-    lo, hi = interval
-    return hi - lo < n
+def _halo(name: str, box: Box, programs: Iterable[Program]) -> tuple[tuple[int, int], ...]:
+    """How far beyond its box the programs read a field, per axis and side."""
+    halo = [[0, 0] for _ in box]
+    for term, update in ((t, u) for p in programs for u in p.updates for t in u.terms):
+        if term.field == name:
+            read = reach(update.box, term.offsets)
+            for sides, (lo, hi), (first, last) in zip(halo, box, read, strict=True):
+                sides[0], sides[1] = max(sides[0], lo - first), max(sides[1], last - hi)
+    return tuple((low, high) for low, high in halo)

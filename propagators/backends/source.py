@@ -12,8 +12,8 @@ class Source:
     text: str
     arrays: tuple[str, ...]
     """Order of the array pointers and strides."""
-    bounds: list[tuple[Update, int]] = field(default_factory=list)
-    """Order of the bounds: (update, axis) pairs, low and high each."""
+    bounds: list[int] = field(default_factory=list)
+    """Low and high bounds of loops, in the order in which the code numbers them."""
     ranges: list[list[Update]] = field(default_factory=list)
     """Updates of every phase: their boxes' union along axis 0 is the phase's range."""
     inputs: tuple[Port, ...] = ()

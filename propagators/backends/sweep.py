@@ -36,7 +36,7 @@ class History:
     """Stored sums of the forward wavefield, one slot for every `stride`-th step."""
 
     stride: int
-    slots: Mapping[str, Tensor]
+    slots: dict[str, Tensor]
     """Name -> (n_shots, n_slots, *shape), the last axis padded to whole vectors."""
 
 

@@ -1,6 +1,7 @@
 """How the forward wavefield is kept for the gradient, and how often."""
 
 from dataclasses import dataclass
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +21,9 @@ on tapered, cut and noisy adjoint sources, a tail of 1e-3 leaves 1e-4."""
 ADJOINT_ALLOWANCE = 1.5
 """Bandwidth expected of an adjoint source not seen yet, relative to the source's: tapered ends and
 non-linear misfits widen it."""
+
+LONGEST_STRIDE = 100
+"""For sources that are silent: there is nothing to alias."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +55,8 @@ class Storage:
             value = getattr(self, name)
             if value not in known:
                 raise OptionError(f"storage {name} {value!r} does not exist; use {_list(known)}.")
-        if self.stride != "auto" and (
-            isinstance(self.stride, bool | str)
-            or int(self.stride) != self.stride
-            or self.stride < 1
-        ):
+        whole = isinstance(self.stride, Integral) and not isinstance(self.stride, bool)
+        if self.stride != "auto" and not (whole and int(self.stride) >= 1):
             raise OptionError(
                 f"storage stride is {self.stride!r}; use 'auto' or a whole number of steps >= 1."
             )
@@ -64,9 +65,12 @@ class Storage:
                 f"storage path {str(self.path)!r} has no use: no mode among {_list(MODES)} "
                 "writes to disk. Leave it out."
             )
-        if self.budget is not None and self.budget <= 0:
-            raise OptionError(f"storage budget is {self.budget} bytes; it must be positive.")
-        if self.max_gradient_error is not None and not 0 < self.max_gradient_error < 1:
+        if self.budget is not None and not (isinstance(self.budget, Real) and self.budget > 0):
+            raise OptionError(
+                f"storage budget is {self.budget!r}; it is a positive number of bytes."
+            )
+        error = self.max_gradient_error
+        if error is not None and not (isinstance(error, Real) and 0 < error < 1):
             raise OptionError(
                 f"max_gradient_error is {self.max_gradient_error}; it must lie between 0 and 1."
             )
@@ -92,9 +96,9 @@ def largest_stride(time_step: float, forward: float, adjoint: float) -> int:
     ``forward + adjoint``; sampled at 1 / (stride time_step), a frequency above that folds onto
     zero only if it reaches the sampling frequency itself.
     """
+    if forward <= 0:
+        return LONGEST_STRIDE
     total = forward + adjoint
-    if total <= 0:
-        return 1
     stride = int(1 / (time_step * total))
     while stride > 1 and stride * time_step * total >= 1:
         stride -= 1

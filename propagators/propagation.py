@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from wavepipe.propagators.backends.sweep import Backend, History, Injection, Points, Sweep
 from wavepipe.propagators.errors import StorageError
@@ -108,9 +107,12 @@ class _Propagate(torch.autograd.Function):
         return recorded
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, residual: Tensor) -> tuple[Tensor | None, ...]:
         call, sweep = ctx.call, ctx.sweep
+        if torch.is_grad_enabled():  # create_graph=True
+            raise RuntimeError(
+                "second derivatives through a propagator do not exist; use create_graph=False."
+            )
         if sweep is None:
             raise RuntimeError(
                 "the forward wavefield was freed by the first backward; run the propagator again."

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from scipy import sparse
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 
 def resampled(matrix: sparse.csr_matrix, rows: Tensor) -> Tensor:
@@ -29,7 +28,6 @@ class _Resample(torch.autograd.Function):
         return _product(matrix, rows, transposed=False)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
         return None, _product(ctx.matrix, gradient, transposed=True)
 

@@ -212,9 +212,8 @@ def test_second_derivatives_are_refused():
     vp, settings = survey()
     vp.requires_grad_()
     loss = scalar(vp, SPACING, DT, storage=Storage(stride=2), **settings)["pressure"].square().sum()
-    (first,) = torch.autograd.grad(loss, vp, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        torch.autograd.grad(first.sum(), vp)
+    with pytest.raises(RuntimeError, match="second derivatives"):
+        torch.autograd.grad(loss, vp, create_graph=True)
 
 
 def test_migration_does_not_propagate_what_is_not_scattered(residual, monkeypatch):

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,15 +86,26 @@ def _survey(job: Job, earth: EarthModel) -> Survey:
             nt=section.nt,
             folder=job.folder,
         )
-    depths = section.depths if isinstance(section.depths, str) else section.depths.model_dump()
-    units = None if section.coordinate_units == "auto" else section.coordinate_units
-    files = job.data_files()
+    if section.spreading == "3d" and earth.ndim == 3:
+        raise JobError(
+            "survey.spreading is 3d, which turns point-source data into line-source data for a "
+            "2-D run; the earth model is 3-D. Set survey.spreading: 2d, which changes nothing."
+        )
+    read = partial(
+        read_survey,
+        job.data_files(),
+        ndim=earth.ndim,
+        depths=section.depths if isinstance(section.depths, str) else section.depths.model_dump(),
+        units=None if section.coordinate_units == "auto" else section.coordinate_units,
+        line_origin=section.line_origin,
+        line_azimuth=section.line_azimuth,
+    )
     try:
-        survey = read_survey(files, ndim=earth.ndim, depths=depths, units=units)
+        survey = read()
     except SurveyError as error:
         if section.dt is None or "no sample interval" not in str(error):
             raise
-        survey = read_survey(files, ndim=earth.ndim, depths=depths, units=units, dt=section.dt)
+        survey = read(dt=section.dt)
     return _check_times(job, survey)
 
 

@@ -85,7 +85,10 @@ class SurveySection(Section):
         default=None,
         description="m beyond sources and receivers to propagate in; null: whole model",
     )
-    spreading: Literal["2d"] = Field(default="2d", description="geometrical spreading of the data")
+    spreading: Literal["2d", "3d"] = Field(
+        default="2d",
+        description="geometrical spreading of the data; 3d: a 2-D run makes line-source data of it",
+    )
     taper_end: Literal["auto"] | NotNegative = Field(
         default="auto", description="cosine taper at the end of every trace in rtm and fwi, s"
     )

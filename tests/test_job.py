@@ -125,7 +125,7 @@ def test_a_misspelt_section_is_refused(tmp_path):
         ("cluster.kind=slurm", ("cluster.kind", "'slurm'", "local, address")),
         ("cluster.kind=address", ("address", "tcp://host:port")),
         ("cluster.batch_shots=3", ("batch_shots is 3", "power of two")),
-        ("survey.spreading=3d", ("survey.spreading", "'3d'", "2d")),
+        ("survey.spreading=4d", ("survey.spreading", "'4d'", "2d")),
         ("survey.shots=first", ("shots is 'first'", "0:100:2")),
         ("survey.shots=[1, -2]", ("survey.shots[1]", "-2", "at least 0")),
         ("survey.depths={source: 6}", ("survey.depths", "has no 'receiver'")),

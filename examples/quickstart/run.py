@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 from earth_model import SPACING, WATER, smooth_model, true_model
 from numpy.typing import NDArray
+from summary import draw_summary
 
 from wavepipe.pipeline.filters import low_cut
 
@@ -38,7 +39,8 @@ def main() -> None:
     print()
     report_image(vp)
     report_inversion(vp)
-    print(f"\nFigures, SEG-Y and Zarr results are in {RUNS}")
+    print(f"\nOne figure of all: {draw_summary(RUNS, SPACING)}")
+    print(f"Figures, SEG-Y and Zarr results are in {RUNS}")
     print(f"{time.perf_counter() - start:.0f} s in all")
 
 

@@ -14,7 +14,7 @@ from wavepipe.pipeline.gathers import trace_weights, treat_gather
 from wavepipe.pipeline.shots import Survey
 from wavepipe.pipeline.windows import Window, face_widths, shot_window
 from wavepipe.propagators import Boundary, Recording, Storage, scalar, scalar_born
-from wavepipe.propagators.boundary import face_names
+from wavepipe.propagators.axes import face_names
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wavepipe.propagators.axes import face_names
 from wavepipe.propagators.errors import OptionError
-from wavepipe.propagators.stencil.page import axis_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,3 @@ class Boundary:
     def is_free(self, axis: int, side: int, ndim: int) -> bool:
         """Whether a face is a free surface."""
         return face_names(ndim)[2 * axis + side] in self.free_surface
-
-
-def face_names(ndim: int) -> tuple[str, ...]:
-    """z0, z1, (y0, y1,) x0, x1."""
-    return tuple(f"{axis_name(axis, ndim)}{side}" for axis in range(ndim) for side in (0, 1))

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wavepipe.propagators.absorbing import layer_profiles
+from wavepipe.propagators.axes import axis_name
 from wavepipe.propagators.backends.sweep import Points
 from wavepipe.propagators.boundary import Boundary
 from wavepipe.propagators.errors import ModelError, OptionError
 from wavepipe.propagators.interpolation import point_weights
 from wavepipe.propagators.stencil.derivatives import ORDERS
-from wavepipe.propagators.stencil.page import Face, Page, axis_name
+from wavepipe.propagators.stencil.page import Face, Page
 from wavepipe.propagators.stencil.program import Program
 
 VECTOR = 16

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from wavepipe.propagators.axes import axis_name, face_names
 from wavepipe.propagators.errors import GeometryError
 
 HALF_WIDTH = 4
@@ -89,7 +90,7 @@ def point_weights(
         first[axis], taps[axis] = _axis_taps(
             points[:, axis] / spacing[axis], shape[axis], half_width
         )
-        letter = axis_letter(axis, ndim)
+        letter = axis_name(axis, ndim)
         free = (f"{letter}0" in free_surface, f"{letter}1" in free_surface)
         _fold(first[axis], taps[axis], shape[axis], free)
         _cut(first[axis], taps[axis], shape[axis], free, margin[axis])
@@ -137,7 +138,7 @@ def check_positions(
     absent = missing.all(axis=-1)
     outside = (cells < -ON_GRID) | (cells > last + ON_GRID)
     spans = ", ".join(
-        f"{axis_letter(axis, ndim)} 0 ... {last[axis] * step[axis]:g} m" for axis in range(ndim)
+        f"{axis_name(axis, ndim)} 0 ... {last[axis] * step[axis]:g} m" for axis in range(ndim)
     )
     checks = [
         (
@@ -152,7 +153,8 @@ def check_positions(
     if what == "source":
         remedy = "Only receivers may be absent: give an unused source zero amplitudes instead."
         checks.append((absent, f"is NaN. {remedy}"))
-        for axis, end, face in _faces(ndim):
+        for number, face in enumerate(face_names(ndim)):
+            axis, end = divmod(number, 2)
             if face in free_surface:
                 on_face = np.abs(cells[..., axis] - end * last[axis]) <= ON_GRID
                 remedy = f"It would radiate nothing: move it inside, by {step[axis]:g} m or so."
@@ -161,23 +163,11 @@ def check_positions(
         _refuse(points, np.asarray(bad), what, reason)
 
 
-def axis_letter(axis: int, ndim: int) -> str:
-    """Name of an axis: z, x in 2-D and z, y, x in 3-D."""
-    return ("zyx" if ndim == 3 else "zx")[axis]
-
-
-def _faces(ndim: int) -> list[tuple[int, int, str]]:
-    """Axis, end (0 or 1) and name of every face."""
-    return [
-        (axis, end, f"{axis_letter(axis, ndim)}{end}") for axis in range(ndim) for end in (0, 1)
-    ]
-
-
 def _refuse(points: NDArray[np.float64], bad: NDArray[np.bool_], what: str, reason: str) -> None:
     if not bad.any():
         return
     shot, index = (int(i) for i in np.argwhere(bad)[0])
-    letters = ", ".join(axis_letter(axis, points.shape[-1]) for axis in range(points.shape[-1]))
+    letters = ", ".join(axis_name(axis, points.shape[-1]) for axis in range(points.shape[-1]))
     place = ", ".join(f"{x:.10g}" for x in points[shot, index])
     others = int(bad.sum()) - 1
     more = f" ({others} more like it.)" if others else ""

@@ -9,6 +9,7 @@ each derivative d/dx becomes d/dx + psi with ``psi = a psi + b d/dx`` in the lay
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from wavepipe.propagators.axes import axis_name
 from wavepipe.propagators.stencil.derivatives import (
     first_derivative_weights,
     second_derivative_weights,
@@ -27,13 +28,6 @@ from wavepipe.propagators.stencil.program import (
     monomial,
     multiply,
 )
-
-AXIS_NAMES = "zyx"
-
-
-def axis_name(axis: int, ndim: int) -> str:
-    """z, (y,) x."""
-    return "zx"[axis] if ndim == 2 else AXIS_NAMES[axis]
 
 
 @dataclass(frozen=True, slots=True)

@@ -226,3 +226,17 @@ def test_storage_frees_the_history_in_backward():
     loss.backward(retain_graph=True)
     with pytest.raises(RuntimeError, match="freed by the first backward"):
         loss.backward()
+
+
+@pytest.mark.parametrize("script", ["exit 1", "echo 'stdio.h: No such file' >&2; exit 1"])
+def test_a_compiler_that_fails_is_found_before_anything_runs(script, monkeypatch, tmp_path):
+    """`check_compiler` builds a library; the message has what the compiler said and a remedy."""
+    fake = tmp_path / "cc"
+    fake.write_text(f'#!/bin/sh\ncase "$1" in --version) echo fake 1.0;; *) {script};; esac\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("WAVEPIPE_CACHE", str(tmp_path / "cache"))
+    for cached in (compiler.find_compiler, compiler.describe_compiler):
+        monkeypatch.setattr(compiler, cached.__name__, cached.__wrapped__)
+    monkeypatch.setenv("CC", str(fake))
+    with pytest.raises(BackendError, match=r"failed: .*set CC to another one"):
+        compiler.check_compiler()

@@ -38,8 +38,9 @@ def cache_folder() -> Path:
 
 @cache
 def find_compiler() -> str | None:
-    """Path of the C compiler: ``$CC``, cc, gcc or clang; None where there is none."""
-    for name in filter(None, (os.environ.get("CC"), "cc", "gcc", "clang")):
+    """Path of the C compiler: ``$CC`` alone where it is set, else cc, gcc or clang; or None."""
+    chosen = os.environ.get("CC")
+    for name in [chosen] if chosen else ["cc", "gcc", "clang"]:
         path = shutil.which(name)
         if path:
             return path
@@ -66,6 +67,17 @@ def describe_cpu() -> str:
     wanted = ("model name", "flags", "Features", "CPU part")
     kept = dict.fromkeys(line for line in lines if line.startswith(wanted))
     return f"{platform.machine()} {' '.join(kept)}"
+
+
+def check_compiler() -> None:
+    """Build and load a small library, so that a run does not find out later that it cannot.
+
+    Raises
+    ------
+    BackendError
+        No compiler, one that fails, or a cache that cannot be written.
+    """
+    load("#include <omp.h>\nint threads(void) { return omp_get_max_threads(); }\n")
 
 
 def load(text: str) -> ctypes.CDLL:
@@ -109,8 +121,11 @@ def _build(text: str, library: Path) -> None:
             logger.debug("compiling %s", library.name)
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
+                said = done.stderr.strip()[:2000] or f"exit status {done.returncode}, no message"
                 raise BackendError(
-                    f"{compiler} failed on emitted code: {done.stderr.strip()[:2000]}"
+                    f"the C compiler {compiler} failed: {said}. It needs its standard headers and "
+                    "OpenMP (Debian: gcc and libc6-dev); set CC to another one, or use backend "
+                    "'reference', which is far slower."
                 )
             built.replace(library)  # atomic: workers may race
     except OSError as error:

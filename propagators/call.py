@@ -19,6 +19,7 @@ from wavepipe.propagators.checks import (
     checked_velocity,
     judge_dispersion,
     judge_free_faces,
+    judge_interpolation,
     judge_pass_band,
     velocity_bound,
 )
@@ -146,6 +147,7 @@ def prepare(
     free = tuple(options.boundary.free_surface)
     for positions, what in ((sources, "source"), (receivers, "receiver")):
         check_positions(positions, domain.spacing, domain.model_shape, what, free)
+        judge_interpolation(positions, domain.spacing, domain.model_shape, options.boundary, what)
     judge_free_faces(receivers, domain.spacing, domain.model_shape, options.boundary)
 
     nt = checked_nt(shots.nt, amplitudes.shape[-1])

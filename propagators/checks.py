@@ -10,7 +10,7 @@ from torch import Tensor
 
 from wavepipe.propagators.boundary import Boundary
 from wavepipe.propagators.errors import DispersionError, GeometryError, ModelError, OptionError
-from wavepipe.propagators.interpolation import ON_GRID
+from wavepipe.propagators.interpolation import HALF_WIDTH, ON_GRID
 from wavepipe.propagators.stability import DispersionWarning, check_dispersion
 from wavepipe.propagators.time_resampling import TimeGrid, pass_band
 
@@ -159,6 +159,34 @@ def judge_free_faces(
                     "at their depth below it.",
                     stacklevel=TO_THE_USER,
                 )
+
+
+def judge_interpolation(
+    positions: NDArray[np.float64],
+    spacing: tuple[float, ...],
+    shape: tuple[int, ...],
+    boundary: Boundary,
+    what: str,
+) -> None:
+    """Warn of points between nodes whose interpolation is cut by a face without a layer."""
+    for axis, margin in enumerate(boundary.margins(len(shape))):
+        cells = positions[..., axis] / spacing[axis]
+        between = np.abs(cells - np.rint(cells)) > ON_GRID
+        for side, beyond in enumerate(margin):
+            if boundary.is_free(axis, side, len(shape)):
+                continue
+            room = cells if side == 0 else shape[axis] - 1 - cells
+            cut = between & (room + beyond < HALF_WIDTH - 1)
+            if cut.any():
+                shot, point = (int(i) for i in np.argwhere(cut)[0])
+                warnings.warn(
+                    f"shot {shot}: {what} {point} lies between nodes, {room[shot, point]:.2g} cells "
+                    f"from a face with {beyond} cells of layer beyond the model: its "
+                    f"interpolation over {HALF_WIDTH} cells is cut, and its amplitude is wrong by "
+                    "up to a fifth. Put it on a node, or give that face a layer.",
+                    stacklevel=TO_THE_USER,
+                )
+                return
 
 
 def _kind(value: object) -> str:

@@ -127,6 +127,15 @@ def test_a_receiver_on_a_free_surface_is_pointed_out():
     assert not traces.any()
 
 
+def test_a_point_between_nodes_beside_a_bare_face_is_pointed_out():
+    """Its interpolation is cut there; on a node, or with a layer, nothing is said."""
+    bare = Boundary((0, 20, 20, 20))
+    with pytest.warns(UserWarning, match="source 0 lies between nodes, 0.5 cells"):
+        scalar(**arguments(boundary=bare, source_positions=[[[5.0, 100.0]]]))
+    scalar(**arguments(boundary=bare, source_positions=[[[10.0, 100.0]]]))
+    scalar(**arguments(source_positions=[[[5.0, 100.0]]]))
+
+
 def test_numbers_of_numpy_are_numbers():
     """As they come out of arrays and files."""
     plain = scalar(**arguments())["pressure"]

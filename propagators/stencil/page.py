@@ -141,8 +141,8 @@ class Page:
 
     def laplacian(self, of: Expression) -> Expression:
         """Sum of the second derivatives along every axis."""
-        name = _field_of(of)
-        return Expression(tuple(Piece(self._second(name, axis), axis) for axis in self.axes))
+        along = [self.second_derivative(of, axis) for axis in self.axes]
+        return Expression(tuple(piece for one in along for piece in one.pieces))
 
     def update(self, target: Expression, value: Expression) -> None:
         """``target = value``; a multiple of the target itself in `value` is what it keeps."""

@@ -180,8 +180,8 @@ def judge_interpolation(
             if cut.any():
                 shot, point = (int(i) for i in np.argwhere(cut)[0])
                 warnings.warn(
-                    f"shot {shot}: {what} {point} lies between nodes, {room[shot, point]:.2g} cells "
-                    f"from a face with {beyond} cells of layer beyond the model: its "
+                    f"shot {shot}: {what} {point} lies between nodes, {room[shot, point]:.2g} "
+                    f"cells from a face with {beyond} cells of layer beyond the model: its "
                     f"interpolation over {HALF_WIDTH} cells is cut, and its amplitude is wrong by "
                     "up to a fifth. Put it on a node, or give that face a layer.",
                     stacklevel=TO_THE_USER,

@@ -55,6 +55,8 @@ def _section(values: dict[str, Any], depth: int) -> list[str]:
     """Indented ``key: value`` lines."""
     lines = []
     for key, value in values.items():
+        if _is_nothing(value):
+            continue
         name = "  " * depth + str(key)
         if isinstance(value, list) and len(_shown(value)) > _LINE and not _is_numbers(value):
             value = {f"[{number}]": item for number, item in enumerate(value)}
@@ -80,13 +82,23 @@ def _is_flat(values: dict[str, Any]) -> bool:
 
 def _flat(values: dict[str, Any]) -> str:
     """A dict on one line; what is absent is left out."""
-    return ", ".join(f"{key} {_shown(value)}" for key, value in values.items() if value is not None)
+    given = {key: value for key, value in values.items() if not _is_nothing(value)}
+    return ", ".join(f"{key} {_shown(value)}" for key, value in given.items())
+
+
+def _is_nothing(value: object) -> bool:
+    """Whether there is nothing to say: what has no value, or an empty text or list."""
+    return value is None or value in ("", [], {})
 
 
 def _shown(value: object) -> str:
     """A value as a person writes it."""
     if isinstance(value, float):
         return f"{value:.6g}"
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    if isinstance(value, dict):
+        return f"({_flat(value)})"
     if isinstance(value, list):
         return "(" + ", ".join(_shown(item) for item in value) + ")"
     return str(value)

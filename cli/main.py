@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 import tempfile
 import traceback
@@ -139,7 +140,14 @@ def cli() -> None:
 def main() -> NoReturn:
     """Entry point of the ``wavepipe`` script."""
     warnings.showwarning = _show_warning
+    signal.signal(signal.SIGTERM, _stop)
     cli.main(prog_name="wavepipe")
+
+
+def _stop(number: int, _: object) -> NoReturn:
+    """End as Ctrl-C does, so that a batch system's request to stop closes the workers too."""
+    signal.signal(number, signal.SIG_IGN)  # a second one must not interrupt the closing
+    raise KeyboardInterrupt
 
 
 def _show_warning(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 
 import click
 
@@ -17,8 +18,11 @@ class _Lines(logging.Handler):
 
 
 def show_log() -> None:
-    """Show what the package logs, from here on."""
+    """Show what the package logs, from here on, and nothing that Dask logs."""
     logger = logging.getLogger("wavepipe")
     logger.handlers = [_Lines()]
     logger.setLevel(logging.INFO)
     logger.propagate = False
+    # Worker processes write a traceback for every connection that a stop closes under them; they
+    # read this when they start, and Dask when it is imported.
+    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")

@@ -21,14 +21,16 @@ set_option = click.option(
     multiple=True,
     metavar="KEY=VALUE",
     help="Replace a value of the job file: fwi.smoothing=30, fwi.stages.0.iterations=2. "
-    "May be given several times; the value is YAML.",
+    "May be given several times; the value is YAML. A path in it is relative to the folder of "
+    "JOB.yaml, as in the file.",
 )
 
 output_option = click.option(
     "--output",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Run folder, instead of output.folder. It must not hold a run.",
+    help="Run folder, instead of output.folder; relative to the current folder. It must not hold "
+    "a run.",
 )
 
 workers_option = click.option(
@@ -68,6 +70,8 @@ def load_job(
 
     Raises
     ------
+    click.UsageError
+        Both `workers` and `scheduler` are given.
     WavepipeError
         The job is wrong, is of another kind, names files that are not there, or its run folder
         cannot be used.
@@ -75,6 +79,12 @@ def load_job(
     from wavepipe.pipeline.job import check_files, check_kind, read_job
     from wavepipe.pipeline.run_folder import RunFolder
 
+    if workers is not None and scheduler is not None:
+        msg = (
+            "--workers starts workers on this machine, and --scheduler uses those that are there; "
+            "give one of them."
+        )
+        raise click.UsageError(msg)
     given = list(overrides)
     if output is not None:
         given.append(f"output.folder={_quoted(str(output.absolute()))}")

@@ -1,6 +1,7 @@
 """Where a graph is computed: local worker processes, a running scheduler, or this process."""
 
 import logging
+import re
 import signal
 import threading
 import warnings
@@ -34,6 +35,11 @@ SETTINGS = {
     "distributed.worker.profile.enabled": False,
     "distributed.admin.large-graph-warning-threshold": "1GB",
 }
+
+ADDRESS = re.compile(
+    r"(tcp|tls|ws|wss|ucx|ucxx)://(\[[0-9a-fA-F:.%]+\]|[^\s:/\[\]]+):(?P<port>\d+)"
+)
+"""Of a scheduler."""
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -162,8 +168,9 @@ def running_cluster(address: str) -> Iterator[Cluster]:
     Raises
     ------
     ClusterError
-        Nothing answers there, or it has no workers.
+        The address is none, nothing answers there, or it has no workers.
     """
+    _check_address(address)
     with dask.config.set(SETTINGS), _quiet():
         try:
             client = Client(  # type: ignore[no-untyped-call]
@@ -183,6 +190,16 @@ def running_cluster(address: str) -> Iterator[Cluster]:
                     f"dask worker {address} --nthreads 1"
                 ) from error
             yield DaskCluster(client, len(client.scheduler_info(n_workers=-1)["workers"]))
+
+
+def _check_address(address: str) -> None:
+    """Refuse what is no address, on which Dask would wait for its timeouts."""
+    found = ADDRESS.fullmatch(address)
+    if found is None or not 0 < int(found["port"]) < 65536:
+        raise ClusterError(
+            f"{address!r} is not the address of a scheduler. Write tcp://host:port, as the "
+            "scheduler says when it starts (the port is 8786 unless chosen)."
+        )
 
 
 @contextmanager

@@ -8,12 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepipe.pipeline.errors import JobError, RunFolderError
+from wavepipe.pipeline.errors import JobError, RunFolderError, SegyError
 from wavepipe.pipeline.run_folder import RunFolder
 from wavepipe.propagators.errors import ModelError
 
 Described = dict[str, Any]
 """Plain values, ready for JSON; the key ``what`` says which kind of thing was found."""
+
+KINDS = "a SEG-Y file, a .npy array, a Zarr store, a run folder or a job file (.yaml)"
+"""What can be described."""
+
+_ZARR_FILES = ("zarr.json", ".zgroup", ".zarray")
+_SEGY_SUFFIXES = (".sgy", ".segy", ".seg", ".su")
 
 _READ_BELOW = 256 * 2**20
 """Larger arrays are described without their range, which would need them read as a whole."""
@@ -28,7 +34,7 @@ def describe_path(path: Path) -> Described:
         Nothing is there, or it is none of these.
     """
     if not path.exists():
-        msg = f"{path} does not exist. Name a SEG-Y file, model, results.zarr, run folder or job."
+        msg = f"{path} does not exist. Name {KINDS}."
         raise RunFolderError(msg)
     if path.is_dir():
         folder = RunFolder(path.absolute())
@@ -37,9 +43,20 @@ def describe_path(path: Path) -> Described:
         return _describe_npy(path)
     if path.suffix in (".yaml", ".yml"):
         return _describe_job(path)
+    return _describe_segy(path)
+
+
+def _describe_segy(path: Path) -> Described:
+    """A SEG-Y file; what is not one by name nor by content is refused with the kinds there are."""
     from wavepipe.pipeline.segy.inspect import inspect_segy
 
-    return {"what": "segy", **inspect_segy(path)}
+    try:
+        return {"what": "segy", **inspect_segy(path)}
+    except SegyError as error:
+        if path.suffix.lower() in _SEGY_SUFFIXES:
+            raise
+        msg = f"{path} is not {KINDS}. Read as SEG-Y: {error}"
+        raise SegyError(msg) from error
 
 
 def _describe_npy(path: Path) -> Described:
@@ -64,10 +81,14 @@ def _describe_zarr(path: Path) -> Described:
     """A Zarr group or array."""
     import zarr
 
+    if not any((path / name).exists() for name in _ZARR_FILES):
+        content = "other files" if any(path.iterdir()) else "nothing"
+        msg = f"folder {path} holds {content}: no run and no Zarr store. Name {KINDS}."
+        raise RunFolderError(msg)
     try:
         node = zarr.open(path, mode="r")
     except Exception as error:
-        msg = f"{path} is neither a run folder nor a readable Zarr store: {error}."
+        msg = f"{path} is not a readable Zarr store: {error}. Write it again."
         raise ModelError(msg) from error
     if isinstance(node, zarr.Array):
         arrays, attributes = {path.name: node}, {}
@@ -89,10 +110,10 @@ def _describe_array(array: Any) -> Described:
     described: Described = {
         "dimensions": list(names),
         "shape": list(array.shape),
-        "dtype": str(array.dtype),
+        "dtype": "text" if isinstance(array.dtype, np.dtypes.StringDType) else str(array.dtype),
         "units": array.attrs.get("units", array.attrs.get("unit")),
     }
-    if 0 < array.nbytes <= _READ_BELOW and np.dtype(array.dtype).kind in "fiu":
+    if np.dtype(array.dtype).kind in "fiu" and 0 < array.nbytes <= _READ_BELOW:
         described.update(_range(np.asarray(array[...])))
     return described
 

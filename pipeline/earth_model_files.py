@@ -12,6 +12,8 @@ from wavepipe.pipeline.job_earth_model import EarthParameter
 from wavepipe.pipeline.units import QUANTITY_OF, SI_UNIT, parse_unit
 from wavepipe.propagators.errors import ModelError
 
+_NPY_START = b"\x93NUMPY"
+
 
 @dataclass(frozen=True)
 class StoredArray:
@@ -72,7 +74,14 @@ def read_array(path: Path, parameter: EarthParameter, name: str, key: str) -> Mo
     if not path.exists():
         msg = f"{key}: {path} does not exist. Correct the path."
         raise ModelError(msg)
-    stored = _read_stored(path, parameter, name, key)
+    try:
+        stored = _read_stored(path, parameter, name, key)
+    except OSError as error:
+        msg = (
+            f"{key}: cannot read {path}: {error.strerror or error}. Check the permissions of the "
+            "file and its disk."
+        )
+        raise ModelError(msg) from error
     text = parameter.unit or stored.unit
     if text is None:
         example = SI_UNIT[QUANTITY_OF[name]]
@@ -147,10 +156,19 @@ def _read_npy(path: Path, parameter: EarthParameter, key: str) -> StoredArray:
         if getattr(parameter, unused) is not None:
             msg = f"{key}: '{unused}' belongs to raw binary; {path.name} says its own. Remove it."
             raise JobError(msg)
+    with path.open("rb") as file:
+        start = file.read(len(_NPY_START))
+    if start != _NPY_START:
+        msg = (
+            f"{path} is not a .npy file: it does not start as one. Write it with numpy.save; "
+            "for raw binary use another suffix, and give shape, dtype and axes."
+        )
+        raise ModelError(msg)
     try:
         values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        msg = f"{path} is not a readable .npy file: {error}. Write it again with numpy.save."
+    except (ValueError, EOFError) as error:
+        why = "it holds Python objects" if "allow_pickle" in str(error) else str(error)
+        msg = f"{path} is not a readable .npy file: {why}. Write it again with numpy.save."
         raise ModelError(msg) from error
     check_axes(parameter.axes, values.shape, key, path.name)
     return StoredArray(values, tuple(parameter.axes or ()), None)

@@ -1,17 +1,19 @@
-"""A run from its start to its outcome: inputs, plan, workers, folder, and evaluations."""
+"""A run from its start to its outcome: inputs, plan, workers, folder, and evaluations.
+
+What needs torch or Dask is imported where it is used, so that bad input is refused at once.
+"""
+
+from __future__ import annotations
 
 import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from numpy.typing import NDArray
-
-from wavepipe.pipeline.cluster import Cluster, local_cluster, running_cluster
 from wavepipe.pipeline.evaluation import (
     Evaluation,
     Treatment,
@@ -19,17 +21,21 @@ from wavepipe.pipeline.evaluation import (
     save_array,
     save_evaluation,
 )
-from wavepipe.pipeline.graph import batches, build_graph
 from wavepipe.pipeline.inputs import Inputs, read_inputs
 from wavepipe.pipeline.job import Job
-from wavepipe.pipeline.leaf import LEAVES
+from wavepipe.pipeline.left_out import LeftOut, describe_left_out, left_out
 from wavepipe.pipeline.machine import Machine, local_machine
 from wavepipe.pipeline.partial import Failure, Partial
-from wavepipe.pipeline.passes import Pass, pass_wavelet
-from wavepipe.pipeline.plan import Plan, make_plan
 from wavepipe.pipeline.progress import counting, readable_seconds
 from wavepipe.pipeline.provenance import collect_provenance
 from wavepipe.pipeline.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from wavepipe.pipeline.cluster import Cluster
+    from wavepipe.pipeline.passes import Pass
+    from wavepipe.pipeline.plan import Plan
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +73,9 @@ class Run:
     cluster: Cluster
     """Where the work is done."""
 
+    left_out: dict[int, LeftOut] = field(default_factory=dict)
+    """Traces that evaluations found nothing to use in, by shot."""
+
     @property
     def job(self) -> Job:
         """The job."""
@@ -102,6 +111,8 @@ class Run:
         vp : (nz, nx) or (nz, ny, nx), m/s
             Earth model.
         """
+        from wavepipe.pipeline.passes import pass_wavelet
+
         job = self.job
         self.work.mkdir(exist_ok=True)
         wavelet = pass_wavelet(self.inputs, band.max_frequency)
@@ -141,6 +152,9 @@ class Run:
         title
             Shown while it runs.
         """
+        from wavepipe.pipeline.graph import batches, build_graph
+        from wavepipe.pipeline.leaf import LEAVES
+
         start = time.perf_counter()
         path = save_evaluation(evaluation, self.work)
         blocks = batches(shots, self.plan.schedule.batch_shots)
@@ -155,6 +169,7 @@ class Run:
         seconds = time.perf_counter() - start
         for failure in partial.failures:
             logger.error("shot %s failed: %s", failure.label, failure.reason)
+        self._report_left_out(partial)
         self.folder.log_event(
             {
                 "event": "evaluation",
@@ -167,6 +182,18 @@ class Run:
         )
         return partial
 
+    def _report_left_out(self, partial: Partial) -> None:
+        """Say which traces hold nothing to use, once for every shot."""
+        found = left_out(partial.scalars)
+        new = {shot: counts for shot, counts in found.items() if shot not in self.left_out}
+        if not new:
+            return
+        self.left_out.update(new)
+        for shot, counts in new.items():
+            label = self.inputs.survey.label(shot)
+            logger.warning("shot %s: %s", label, describe_left_out(counts))
+            self.folder.log_event({"event": "left out", "shot": shot, **asdict(counts)})
+
     def forget(self, evaluation: Evaluation) -> None:
         """Delete the earth model of an evaluation that is done."""
         for path in evaluation.model.values():
@@ -175,6 +202,12 @@ class Run:
     def outcome(self, shots: Sequence[int], failures: Sequence[Failure]) -> Outcome:
         """How the run ended, with these shots done and these failed."""
         accepted = len(failures) <= self.job.run.max_failed_shots
+        if self.left_out:
+            from wavepipe.pipeline.results import update_attributes
+
+            label = self.inputs.survey.label
+            said = [f"shot {label(i)}: {describe_left_out(n)}" for i, n in self.left_out.items()]
+            update_attributes(self.folder.results, {"left_out": said})
         self.folder.log_event(
             {
                 "event": "end",
@@ -208,6 +241,8 @@ def start_run(
     start = time.perf_counter()
     RunFolder(job.output_folder).check()
     inputs = read_inputs(job)
+    from wavepipe.pipeline.plan import make_plan  # torch loads here
+
     with _workers(job, cluster) as workers:
         plan = make_plan(inputs, workers.machine)
         with workers.ready(plan) as ready:
@@ -236,6 +271,8 @@ class _Workers:
         """Start what is not there yet."""
         if self.cluster is not None:
             return nullcontext(self.cluster)
+        from wavepipe.pipeline.cluster import local_cluster
+
         return local_cluster(plan.schedule.n_workers, plan.schedule.threads)
 
 
@@ -248,6 +285,8 @@ def _workers(job: Job, cluster: Cluster | None) -> Iterator[_Workers]:
     elif job.cluster.address is None:
         yield _Workers(machine)
     else:
+        from wavepipe.pipeline.cluster import running_cluster
+
         with running_cluster(job.cluster.address) as running:
             there = replace(machine, n_workers=running.n_workers, threads=1, free=False)
             yield _Workers(there, running)

@@ -30,6 +30,8 @@ _AMPLITUDE_COLOURS = "gray"
 _ENERGY_COLOURS = "magma"
 _LOWEST_DECIBELS = -40.0
 _CLIP_PERCENTILE = 98.0
+_GATHER_PERCENTILE = 97.0
+_TITLES = {"image": "RTM image", "illumination": "Source illumination"}
 _STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 10,
@@ -69,9 +71,9 @@ def plot_model(
         Range of the colours, to compare figures; the values' own if None.
     """
     array = np.asarray(values, dtype=np.float64)
-    low, high = limits if limits is not None else (float(array.min()), float(array.max()))
+    low, high = limits if limits is not None else _range(array)
     if high <= low:
-        low, high = low - 0.5, high + 0.5
+        low, high = _range(np.array([low]))
     colours = {"cmap": _MODEL_COLOURS, "vmin": low, "vmax": high}
     title = title or path.stem.replace("_", " ")
     return _plot_sections(path, array, model, title, _NAMES.get(name, name), colours)
@@ -98,18 +100,18 @@ def plot_image(
     model
         Gives the grid.
     title
-        Above the figure; the file's name if None.
+        Above the figure; what the file is named after, and its run, if None.
     percentile
         Larger amplitudes are clipped.
     """
     array = np.asarray(image, dtype=np.float64)
-    title = title or path.stem.replace("_", " ")
+    title = title or _title(path)
     if array.min() >= 0 and array.max() > 0:
         decibels = 10 * np.log10(np.maximum(array / array.max(), 1e-12))
         colours = {"cmap": _ENERGY_COLOURS, "vmin": _LOWEST_DECIBELS, "vmax": 0.0}
         return _plot_sections(path, decibels, model, title, "dB of the largest", colours)
     clip = _clip(array, percentile)
-    label = f"amplitude (clip {clip:.3g})"
+    label = f"amplitude (clip: percentile {percentile:g})"
     colours = {"cmap": _AMPLITUDE_COLOURS, "vmin": -clip, "vmax": clip}
     return _plot_sections(path, array, model, title, label, colours)
 
@@ -121,11 +123,12 @@ def plot_gather(
     gather: ArrayLike,
     *,
     title: str | None = None,
-    percentile: float = _CLIP_PERCENTILE,
+    percentile: float = _GATHER_PERCENTILE,
 ) -> Path:
-    """Draw the traces of one shot in grey, without gain.
+    """Draw the traces of one shot in grey, with a gain proportional to time.
 
-    Traces stand at their receivers' x; where several share a place they are numbered.
+    The gain makes up for spreading, so that reflections show beside the direct wave. Traces
+    stand at their receivers' x; where several share a place they are numbered.
 
     Parameters
     ----------
@@ -146,6 +149,7 @@ def plot_gather(
     source_x, receiver_x = found.source_position[-1], found.receiver_positions[:, -1]
     dt, title = survey.dt, title or f"Shot {found.label}"
     traces = np.asarray(gather, dtype=np.float64)
+    traces = traces * (dt * np.arange(traces.shape[1]))
     clip = _clip(traces, percentile)
     positions, label = _trace_axis(receiver_x)
     order = np.argsort(positions, kind="stable")
@@ -160,7 +164,8 @@ def plot_gather(
         source = source_x * _KM
         if label.startswith("receiver x") and edges[0] <= source <= edges[-1]:
             axes.plot(source, 0.0, "*", color="tab:red", markersize=11, clip_on=False)
-        figure.colorbar(drawn, ax=axes, label=f"amplitude (clip {clip:.3g})", aspect=25)
+        label = f"amplitude x time (clip: percentile {percentile:g})"
+        figure.colorbar(drawn, ax=axes, label=label, aspect=25)
     return path
 
 
@@ -209,12 +214,14 @@ def plot_convergence(
     misfit: ArrayLike,
     stages: ArrayLike | None = None,
     max_frequency: ArrayLike | None = None,
+    first_misfit: ArrayLike | None = None,
     *,
     title: str = "Convergence",
 ) -> Path:
-    """Draw the misfit of every iteration, relative to the first of its stage.
+    """Draw the misfit of every iteration, relative to where its stage started.
 
-    Misfits of different frequency bands cannot be compared, so each stage starts at 1.
+    Misfits of different frequency bands cannot be compared, so each stage starts at 1, drawn at
+    the last iteration of the stage before.
 
     Parameters
     ----------
@@ -226,30 +233,45 @@ def plot_convergence(
         Stage of each iteration; one stage if None.
     max_frequency : (n_iterations,), Hz
         Upper end of the band, for the legend.
+    first_misfit : (n_iterations,)
+        Misfit of the earth model that each iteration's stage started from, in the stage's band;
+        that of the stage's first iteration if None.
     title
         Above the figure.
     """
     values = np.asarray(misfit, dtype=np.float64)
     number = np.arange(values.size)
+    starts = np.full(values.size, np.nan)
+    if first_misfit is not None:
+        starts = np.asarray(first_misfit, dtype=np.float64)
     stage = np.zeros(values.size) if stages is None else np.asarray(stages, dtype=np.float64)
     with _figure(path, (6.4, 3.8)) as figure:
         axes = figure.add_subplot()
         known = np.isfinite(values)
         for this in np.unique(stage[known & np.isfinite(stage)]):
             chosen = known & (stage == this)
-            first = values[chosen][0]
             label = f"stage {int(this) + 1}"
             if max_frequency is not None:
                 label += f", up to {np.asarray(max_frequency)[chosen][0]:g} Hz"
-            relative = values[chosen] / first if first else values[chosen]
-            axes.plot(number[chosen], relative, "o-", markersize=4, linewidth=1.5, label=label)
-        axes.set(xlabel="iteration", ylabel="misfit / first of its stage", title=title)
+            places, relative = _from_start(number[chosen], values[chosen], starts[chosen][0])
+            axes.plot(places, relative, "o-", markersize=4, linewidth=1.5, label=label)
+        axes.set(xlabel="iteration", ylabel="misfit / start of its stage", title=title)
         axes.set_ylim(bottom=0.0)
         axes.locator_params(axis="x", integer=True)
         axes.grid(alpha=0.3, linewidth=0.6)
         if axes.lines:
             axes.legend()
     return path
+
+
+def _from_start(
+    number: NDArray[np.int64], misfit: NDArray[np.float64], start: float
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Iterations of a stage and their misfits relative to its start, which comes first."""
+    if number[0] > 0 and np.isfinite(start):
+        number = np.concatenate([[number[0] - 1], number])
+        misfit = np.concatenate([[start], misfit])
+    return number, misfit / misfit[0] if misfit[0] else misfit
 
 
 def _plot_sections(
@@ -337,12 +359,14 @@ def _draw_section(
     colours: dict[str, Any],
     stretch: float = 1.0,
 ) -> Any:
-    """One section, its first axis down and drawn `stretch` times too long."""
+    """One section: depth down and drawn `stretch` times too long; a map has y up."""
     (top, bottom), (left, right) = bounds
+    is_map = names[0] == "y"
     label = {"z": "depth (km)", "y": "y (km)", "x": "x (km)"}
     drawn = axes.imshow(
         values,
-        extent=(left, right, bottom, top),
+        extent=(left, right, top, bottom) if is_map else (left, right, bottom, top),
+        origin="lower" if is_map else "upper",
         aspect=stretch,
         interpolation="nearest",
         **colours,
@@ -359,8 +383,8 @@ def _draw_background(figure: Figure, axes: Axes, model: EarthModel, *, flat: boo
         axes.plot([x0, x1, x1, x0, x0], [y0, y0, y1, y1, y0], color="grey", label="earth model")
         axes.set_aspect("equal")
         return
-    low, high = float(model.vp.min()), float(model.vp.max())
-    colours = {"cmap": _MODEL_COLOURS, "vmin": low, "vmax": high if high > low else low + 1.0}
+    low, high = _range(np.asarray(model.vp))
+    colours = {"cmap": _MODEL_COLOURS, "vmin": low, "vmax": high}
     drawn = _draw_section(axes, np.asarray(model.vp), extent, ("z", "x"), colours)
     figure.colorbar(drawn, ax=axes, label=_NAMES["vp"], shrink=0.7, aspect=15)
 
@@ -380,6 +404,19 @@ def _edges(centres: NDArray[np.float64]) -> NDArray[np.float64]:
     middles = (centres[1:] + centres[:-1]) / 2
     first, last = 2 * centres[0] - middles[0], 2 * centres[-1] - middles[-1]
     return np.concatenate([[first], middles, [last]])
+
+
+def _range(values: NDArray[Any]) -> tuple[float, float]:
+    """Range of the colours: that of the values, or a twentieth to either side of a single one."""
+    low, high = float(values.min()), float(values.max())
+    margin = 0.0 if high > low else 0.05 * abs(low) or 1.0
+    return low - margin, high + margin
+
+
+def _title(path: Path) -> str:
+    """What a figure shows, after its file, and the run whose folder it lies in."""
+    what = _TITLES.get(path.stem, path.stem.replace("_", " "))
+    return f"{what}, run {path.parent.parent.name}" if path.parent.name == "figures" else what
 
 
 def _clip(values: NDArray[np.float64], percentile: float) -> float:

@@ -8,14 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepipe.pipeline.earth_model import EarthModel, load_earth_model
-from wavepipe.pipeline.errors import JobError, SurveyError
+from wavepipe.pipeline.errors import JobError, SegyError, SurveyError
 from wavepipe.pipeline.job import Job, make_wavelet
 from wavepipe.pipeline.layouts import survey_from_layout
-from wavepipe.pipeline.preconditioning import water_mask
+from wavepipe.pipeline.segy.doubts import is_depth_domain
+from wavepipe.pipeline.segy.file_format import open_segy
+from wavepipe.pipeline.segy.headers import Doubt
 from wavepipe.pipeline.shots import Survey
 from wavepipe.pipeline.survey import apply_outside_policy, read_survey
+from wavepipe.propagators.wavelets import peak_frequency
 
 logger = logging.getLogger(__name__)
+
+FAR_BELOW = 0.2
+"""Part of the wavelet's peak frequency below which a low-pass leaves next to nothing of it."""
+
+SEARCHED_BYTES = 500_000_000
+"""Samples read at most in search of one that is not zero."""
 
 
 @dataclass(frozen=True)
@@ -55,17 +64,89 @@ def read_inputs(job: Job) -> Inputs:
     survey, dropped = apply_outside_policy(survey, earth.extent, job.survey.outside)
     _check_free_surface(job, earth, survey)
     for sentence in (*earth.assumptions, *survey.assumptions, *dropped):
-        logger.info("%s", sentence)
+        logger.log(logging.WARNING if isinstance(sentence, Doubt) else logging.INFO, "%s", sentence)
     wavelet = make_wavelet(job.wavelet, survey.dt, survey.nt, job.folder)
     if not np.any(wavelet):
         raise JobError("the wavelet is zero everywhere within the record; check its delay.")
-    return Inputs(job, earth, survey, wavelet, _mask(job, earth), tuple(dropped))
+    _check_stages(job, survey, wavelet)
+    mask = _mask(job, earth)
+    _check_bounds(job, earth, mask)
+    if job.kind != "model":
+        _check_samples(survey)
+    return Inputs(job, earth, survey, wavelet, mask, tuple(dropped))
+
+
+def _check_stages(job: Job, survey: Survey, wavelet: NDArray[np.float64]) -> None:
+    """Refuse frequency bands that the data cannot hold; warn of those the wavelet does not."""
+    if job.kind != "fwi" or job.fwi is None:
+        return
+    nyquist, peak = 0.5 / survey.dt, peak_frequency(wavelet, survey.dt)
+    for number, stage in enumerate(job.fwi.stages):
+        key = f"fwi.stages.{number}.max_frequency of {job.path.name}"
+        if stage.max_frequency >= nyquist:
+            raise JobError(
+                f"{key} is {stage.max_frequency:g} Hz, but data sampled at {survey.dt:g} s end at "
+                f"{nyquist:g} Hz. Choose a lower frequency."
+            )
+        if stage.max_frequency < FAR_BELOW * peak:
+            logger.warning(
+                "%s is %g Hz, and the wavelet peaks at %.3g Hz: next to nothing of it is left, "
+                "so that the stage fits noise and rounding",
+                key,
+                stage.max_frequency,
+                peak,
+            )
+
+
+def _check_bounds(job: Job, earth: EarthModel, mask: NDArray[np.bool_]) -> None:
+    """Refuse bounds that the starting model breaks where it may change."""
+    bounds = None if job.fwi is None else job.fwi.parameters.vp.bounds
+    if job.kind != "fwi" or bounds is None:
+        return
+    low, high = bounds
+    # Models are float32: a value on a bound may lie a rounding beyond it.
+    slack = 1e-6 * high
+    excess = np.where(mask, np.maximum(low - earth.vp, earth.vp - high), -np.inf)
+    if not float(excess.max()) > slack:
+        return
+    worst = np.unravel_index(int(excess.argmax()), excess.shape)
+    place = ", ".join(
+        f"{axis} = {earth.coordinates(i)[node]:g} m"
+        for i, (axis, node) in enumerate(zip(earth.axes, worst, strict=True))
+    )
+    share = 100.0 * float((excess > slack).mean())
+    raise JobError(
+        f"fwi.parameters.vp.bounds of {job.path.name} are {low:g} to {high:g} m/s, but the "
+        f"starting model has {float(earth.vp[worst]):g} m/s at {place} ({share:.3g} % of its "
+        "cells are outside). Widen the bounds, or start from a model within them."
+    )
+
+
+def _check_samples(survey: Survey) -> None:
+    """Refuse data without a single sample to use; sound data cost the reading of one shot."""
+    room = SEARCHED_BYTES
+    for i in range(survey.n_shots):
+        try:
+            if survey.read_gather(i).live.any():
+                return
+        except SegyError:
+            return  # the shot's own affair
+        room -= 4 * survey.nt * survey.n_receivers(i)
+        if room < 0:
+            return
+    raise SurveyError(
+        f"the samples of all {survey.n_traces} traces of {survey.files[0]} are zero or NaN, or the "
+        "traces are marked dead: there is nothing to use. Check survey.data and survey.shots; "
+        f"wavepipe inspect {survey.files[0]} shows amplitudes."
+    )
 
 
 def _mask(job: Job, earth: EarthModel) -> NDArray[np.bool_]:
     """Where an inversion may change the earth model."""
     mask = np.ones(earth.shape, dtype=bool)
     if job.kind == "fwi" and job.fwi is not None and job.fwi.mask.water:
+        from wavepipe.pipeline.preconditioning import water_mask
+
         mask = ~water_mask(earth.vp)
         logger.info("water mask: %.1f %% of the cells stay as they are", 100 * (~mask).mean())
     if not mask.any():
@@ -100,6 +181,9 @@ def _survey(job: Job, earth: EarthModel) -> Survey:
         line_origin=section.line_origin,
         line_azimuth=section.line_azimuth,
     )
+    _refuse_depth_domain(job)
+    if section.dt is not None and _is_one_of_two(job, section.dt):
+        return _check_times(job, read(dt=section.dt))
     try:
         survey = read()
     except SurveyError as error:
@@ -107,6 +191,26 @@ def _survey(job: Job, earth: EarthModel) -> Survey:
             raise
         survey = read(dt=section.dt)
     return _check_times(job, survey)
+
+
+def _refuse_depth_domain(job: Job) -> None:
+    """Refuse images and models where gathers are due."""
+    for path in job.data_files():
+        if is_depth_domain(open_segy(path)):
+            raise SurveyError(
+                f"{path} is in depth, as its text header says (an image or an earth model); "
+                "survey.data must be gathers in time. Name the recorded or modelled shots there, "
+                "and an earth model in earth_model.vp.path."
+            )
+
+
+def _is_one_of_two(job: Job, dt: float) -> bool:
+    """Whether binary and trace headers contradict each other and `dt` settles it."""
+    opened = [open_segy(path) for path in job.data_files()]
+    return any(abs(file.dt - dt) > 1e-6 * dt for file in opened) and all(
+        any(abs(said - dt) <= 1e-6 * dt for said in (file.dt_binary, file.dt_trace))
+        for file in opened
+    )
 
 
 def _check_times(job: Job, survey: Survey) -> Survey:

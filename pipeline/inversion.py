@@ -1,21 +1,22 @@
 """Full-waveform inversion: stages of frequency bands, each some iterations of an optimizer."""
 
-from dataclasses import dataclass, field
+from __future__ import annotations
 
-from wavepipe.pipeline.cluster import Cluster
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
 from wavepipe.pipeline.errors import JobError
 from wavepipe.pipeline.execution import Outcome, Run, Started, start_run
-from wavepipe.pipeline.inversion_output import (
-    IterationRecord,
-    begin_output,
-    publish,
-)
-from wavepipe.pipeline.inversion_stage import ShotsFailedError, StageState
-from wavepipe.pipeline.job import Job
-from wavepipe.pipeline.job_sections import FwiSection, OptimizerSection, Stage
 from wavepipe.pipeline.optimizers import Adam, Lbfgs, Optimizer, SteepestDescent, Update
 from wavepipe.pipeline.parameter_space import ParameterSpace, Vector
-from wavepipe.pipeline.partial import Failure
+
+if TYPE_CHECKING:
+    from wavepipe.pipeline.cluster import Cluster
+    from wavepipe.pipeline.inversion_output import IterationRecord
+    from wavepipe.pipeline.inversion_stage import StageState
+    from wavepipe.pipeline.job import Job
+    from wavepipe.pipeline.job_sections import FwiSection, OptimizerSection, Stage
+    from wavepipe.pipeline.partial import Failure
 
 FIRST_STEP = 0.01
 """Largest change that a line search tries first, relative to the mean velocity."""
@@ -41,6 +42,8 @@ def invert_survey(
         Which shots are in the result.
     """
     with start_run(job, cluster=cluster, started=started) as run:
+        from wavepipe.pipeline.inversion_output import begin_output, publish
+
         inversion = _begin(run)
         begin_output(run, inversion.space)
         for number, stage in enumerate(inversion.section.stages):
@@ -57,7 +60,7 @@ def invert_survey(
         return run.outcome(inversion.shots, inversion.failures)
 
 
-def _begin(run: Run) -> "Inversion":
+def _begin(run: Run) -> Inversion:
     """Start from the job's earth model."""
     section = run.job.fwi
     if section is None:
@@ -98,6 +101,8 @@ class Inversion:
 
     def run_stage(self, number: int, stage: Stage) -> None:
         """Make the iterations of one frequency band."""
+        from wavepipe.pipeline.inversion_stage import StageState
+
         band = self.run.plan.passes[number]
         optimizer = _optimizer(self.section.optimizer, float(self.run.inputs.earth.vp.mean()))
         state = StageState(self, number, stage, band)
@@ -111,6 +116,8 @@ class Inversion:
 
     def _iterate(self, state: StageState, optimizer: Optimizer, count: int) -> Update | None:
         """Make one iteration; again without the shots that fail in it."""
+        from wavepipe.pipeline.inversion_stage import ShotsFailedError
+
         while not self.gave_up:
             try:
                 return state.iterate(optimizer, count)

@@ -76,6 +76,7 @@ def save_iteration(run: Run, record: IterationRecord, model: Model) -> None:
         misfit=record.misfit,
         stage=record.stage,
         max_frequency=record.max_frequency,
+        first_misfit=record.first_misfit,
     )
     if not np.isfinite(record.misfit):
         return
@@ -143,4 +144,5 @@ def _draw(run: Run, model: Model, records: Sequence[IterationRecord]) -> None:
         [record.misfit for record in records],
         [record.stage for record in records],
         [record.max_frequency for record in records],
+        [record.first_misfit for record in records],
     )

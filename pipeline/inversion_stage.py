@@ -61,6 +61,7 @@ class StageState:
             self.point = self.evaluate(inversion.vector)
         if self.first_misfit is None:
             self.first_misfit = self.point.misfit
+            self._warn_of_nothing(self.point.misfit)
         self._save_known(self.point.misfit)
         problem = Problem(self.evaluate, inversion.space.project, self._precondition)
         update = optimizer.update(self.point, problem)
@@ -80,6 +81,17 @@ class StageState:
         factor = len(self.inversion.shots) / len(self.subset)
         gradient = self.inversion.space.pack_gradient({"vp": partial.spread("vp", shape)})
         return Point(vector, factor * partial.scalars["misfit"], factor * gradient)
+
+    def _warn_of_nothing(self, misfit: float) -> None:
+        """Say why there may be nothing to invert."""
+        if misfit == 0.0:
+            logger.warning(
+                "stage %d: the misfit is zero before the first iteration, so nothing will change: "
+                "the traces are zero, fwi.mute or survey.taper_end leaves nothing of them, they "
+                "hold nothing below %g Hz, or they were modelled in the starting model.",
+                self.number + 1,
+                self.stage.max_frequency,
+            )
 
     def finish(self) -> None:
         """Learn the misfit of the last model, where the optimizer did not need it."""

@@ -6,6 +6,7 @@ nothing heavy, so that the refusal comes at once.
 
 from __future__ import annotations
 
+import warnings
 from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 
 Kind = Literal["model", "rtm", "fwi"]
 
+LONGEST_USUAL_DT = 0.1
+"""s; surveys are sampled ten to a thousand times finer, so more is a slip of the unit."""
+
 
 class Job(Section):
     """A checked job; the attributes are the keys of the job file."""
@@ -67,7 +71,8 @@ class Job(Section):
             msg = "kind 'fwi' needs a section fwi with stages; add it"
             raise ValueError(msg)
         if self.kind != "model" and data is None:
-            msg = f"kind {self.kind!r} needs observed data: add survey.data (a SEG-Y file)"
+            instead = "" if layout is None else " in the place of survey.layout"
+            msg = f"kind {self.kind!r} needs observed data: add survey.data (a SEG-Y file){instead}"
             raise ValueError(msg)
         if data is None and layout is None:
             msg = (
@@ -76,7 +81,10 @@ class Job(Section):
             )
             raise ValueError(msg)
         if data is not None and layout is not None:
-            msg = "survey.data and survey.layout both give positions; keep one of them"
+            remedy = "keep one of them"
+            if self.kind != "model":
+                remedy = f"kind {self.kind!r} needs the data, so leave out survey.layout"
+            msg = f"survey.data and survey.layout both give positions; {remedy}"
             raise ValueError(msg)
         if self.kind != "model" and self.storage.mode == "none":
             msg = (
@@ -173,7 +181,19 @@ def read_job(path: Path | str, overrides: Sequence[str] = ()) -> Job:
     except ValidationError as error:
         raise JobError(job_message(error, Job, raw)) from None
     job._path = path.absolute()
+    _hint_at_milliseconds(job)
     return job
+
+
+def _hint_at_milliseconds(job: Job) -> None:
+    """Warn of a sample interval that looks as if it were not in seconds."""
+    dt = job.survey.dt
+    if dt is not None and dt > LONGEST_USUAL_DT:
+        warnings.warn(
+            f"survey.dt of {job.path.name} is {dt:g} s, a rare sample interval; it is in seconds, "
+            f"so write {dt / 1000:g} if {dt:g} ms is meant.",
+            stacklevel=3,
+        )
 
 
 def _has_defaults(key: str) -> bool:

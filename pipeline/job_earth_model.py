@@ -18,7 +18,7 @@ from wavepipe.pipeline.job_section import (
 class Gradient(Section):
     """A value that changes linearly with depth."""
 
-    top: Positive = Field(description="value at depth 0")
+    top: Number = Field(description="value at depth 0")
     per_metre: Number = Field(description="change per metre of depth")
 
 
@@ -26,7 +26,7 @@ class Layers(Section):
     """Horizontal layers, each constant."""
 
     tops: tuple[Number, ...] = Field(description="depths of the layers' tops in m, increasing")
-    values: tuple[NotNegative, ...] = Field(description="value in each layer")
+    values: tuple[Number, ...] = Field(description="value in each layer")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -70,7 +70,7 @@ class EarthParameter(Section):
     iteration: Annotated[int, Strict()] | None = Field(
         default=None, description="which iteration of an inversion result; the last if absent"
     )
-    constant: NotNegative | None = Field(default=None, description="one value everywhere")
+    constant: Number | None = Field(default=None, description="one value everywhere")
     gradient: Gradient | None = Field(
         default=None, description="linear in depth: top and per_metre"
     )
@@ -91,6 +91,20 @@ class EarthParameter(Section):
                     msg = f"'{key}' belongs to a file; leave it out beside '{kind}'"
                     raise ValueError(msg)
         return self
+
+    def check_signs(self, name: str) -> None:
+        """Refuse numbers that parameter `name` cannot have; only vs may be 0, in a fluid."""
+        given = {"constant": () if self.constant is None else (self.constant,)}
+        if self.gradient is not None:
+            given["gradient.top"] = (self.gradient.top,)
+        if self.layers is not None:
+            given["layers.values"] = self.layers.values
+        for key, values in given.items():
+            wrong = [value for value in values if value < 0 or (value == 0 and name != "vs")]
+            if wrong:
+                limit = "at least 0" if name == "vs" else "greater than 0"
+                msg = f"{name}.{key} holds {wrong[0]:g}; it must be a number {limit}"
+                raise ValueError(msg)
 
 
 class EarthModelSection(Section):
@@ -118,6 +132,8 @@ class EarthModelSection(Section):
             text = ", ".join(f"{key} has {length}" for key, length in lengths.items())
             msg = f"2-D needs two numbers per key and 3-D three, but {text}"
             raise ValueError(msg)
+        for name, parameter in self.given.items():
+            parameter.check_signs(name)
         if self.gardner_of_velocity:
             msg = "'gardner' gives a density; use it for rho"
             raise ValueError(msg)

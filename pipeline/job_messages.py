@@ -56,8 +56,9 @@ def _sentence(
         section = f"section {dotted(path[:-1])} of {file}" if path[:-1] else file
         remedy = f" ({description})" if description else ""
         return f"{section} has no {str(path[-1])!r}{remedy}; add it."
-    if kind == "value_error":
-        text = str(findings[0]["ctx"]["error"])
+    checked = [finding for finding in findings if finding["type"] == "value_error"]
+    if checked:  # of a union, the branch whose keys were right
+        text = str(checked[0]["ctx"]["error"])
         return f"{f'{name} of {file}' if name else file}: {text}."
     value = _value_at(raw.values, path)
     rules = list(dict.fromkeys(_rule(finding) for finding in findings))

@@ -18,6 +18,9 @@ _TYPES = {
     types.NoneType: "null",
 }
 
+_REPEATED = ("vs", "rho", "y", "depth", "receivers", "nodes")
+"""Sections with the keys of one listed before: vp, x, sources and fixed_spread."""
+
 Row = tuple[str, str, str, str]
 """Key, values, default, meaning."""
 
@@ -54,8 +57,8 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[Row]:
             annotation = Annotated[annotation, meta]
         values = [word for word in _values(annotation) if word != "null"] or ["null"]
         yield key, " or ".join(values), _default(field), field.description or ""
-        if name in ("vs", "rho"):
-            continue  # the keys of vp again
+        if name in _REPEATED:
+            continue
         for section, suffix in _sections(field.annotation):
             yield from _rows(section, f"{key}{suffix}.")
 

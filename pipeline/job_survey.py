@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from wavepipe.pipeline.job_layout import Layout
 from wavepipe.pipeline.job_section import (
     Count,
     NaturalNumber,
@@ -19,27 +20,6 @@ class Depths(Section):
 
     source: Number = Field(description="depth of every source, m")
     receiver: Number = Field(description="depth of every receiver, m")
-
-
-class Layout(Section):
-    """A survey without data: one kind of geometry and its keys."""
-
-    fixed_spread: dict[str, object] | None = Field(
-        default=None, description="sources and receivers, each with x, depth and in 3-D y"
-    )
-    towed: dict[str, object] | None = Field(
-        default=None,
-        description="receivers that follow the source: sources, near_offset, spacing, count, ...",
-    )
-    nodes: dict[str, object] | None = Field(
-        default=None, description="as fixed_spread, with a depth for each receiver"
-    )
-    table: str | None = Field(default=None, description="a CSV file with one row per trace")
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        self.exactly_one("fixed_spread", "towed", "nodes", "table")
-        return self
 
 
 class Components(Section):
@@ -97,6 +77,10 @@ class SurveySection(Section):
     def _check(self) -> Self:
         if not self.shots:
             msg = "shots is empty; write all, a slice such as '0:100:2', or a list of indices"
+            raise ValueError(msg)
+        if isinstance(self.shots, tuple) and len(set(self.shots)) < len(self.shots):
+            repeated = next(shot for shot in self.shots if self.shots.count(shot) > 1)
+            msg = f"shots names shot {repeated} more than once; name each shot once"
             raise ValueError(msg)
         if isinstance(self.shots, str) and self.shots != "all":
             parts = self.shots.split(":")

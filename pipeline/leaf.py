@@ -6,8 +6,8 @@ plan.
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from wavepipe.pipeline.evaluation import Evaluation, Wanted, load_evaluation
 from wavepipe.pipeline.filters import band_limit, end_taper
 from wavepipe.pipeline.gathers import band_limited
 from wavepipe.pipeline.graph import tree_sum
+from wavepipe.pipeline.left_out import LeftOut, left_out_scalars
 from wavepipe.pipeline.misfits import MISFITS
 from wavepipe.pipeline.partial import Failure, Partial, add
 from wavepipe.pipeline.segy import writer as segy_writer
@@ -125,36 +126,44 @@ def _model(evaluation: Evaluation, shots: Shots) -> list[Partial]:
 
 def _migrate(evaluation: Evaluation, shots: Shots) -> list[Partial]:
     """Born adjoint of the weighted data."""
-    sources = [_migrated(evaluation, shot) for shot in shots]
+    observed = [_observed(evaluation, shot) for shot in shots]
     made = call(evaluation, shots, "scatter")
-    images = adjoint(made, sources)
-    return _on_windows(shots, made, "image", images)
+    images = adjoint(made, [_migrated(evaluation, one) for one in observed])
+    partials = _on_windows(shots, made, "image", images)
+    return [
+        replace(partial, scalars=dict(one.left_out))
+        for partial, one in zip(partials, observed, strict=True)
+    ]
 
 
 def _differentiate(evaluation: Evaluation, shots: Shots) -> list[Partial]:
     """Misfit and gradient."""
     made = call(evaluation, shots, "vp")
-    misfits, sources = [], []
+    scalars, sources = [], []
     for shot, gather in zip(shots, _gathers(made, shots), strict=True):
         synthetic = gather.detach().requires_grad_()
-        misfit = _misfit(evaluation, shot, synthetic)
+        observed = _observed(evaluation, shot)
+        misfit = _misfit(evaluation, observed, synthetic)
         sources.append(torch.autograd.grad(misfit, synthetic)[0].numpy())
-        misfits.append(float(misfit.detach()))
+        scalars.append({"misfit": float(misfit.detach()), **observed.left_out})
     gradients = adjoint(made, sources)
     partials = _on_windows(shots, made, "vp", gradients)
     return [
-        replace(partial, scalars={"misfit": misfit})
-        for partial, misfit in zip(partials, misfits, strict=True)
+        replace(partial, scalars=found) for partial, found in zip(partials, scalars, strict=True)
     ]
 
 
 def _compare(evaluation: Evaluation, shots: Shots) -> list[Partial]:
     """Misfit alone."""
     gathers = _gathers(call(evaluation, shots), shots)
-    return [
-        Partial(shots=(shot.index,), scalars={"misfit": float(_misfit(evaluation, shot, gather))})
-        for shot, gather in zip(shots, gathers, strict=True)
-    ]
+    partials = []
+    for shot, gather in zip(shots, gathers, strict=True):
+        observed = _observed(evaluation, shot)
+        misfit = float(_misfit(evaluation, observed, gather))
+        partials.append(
+            Partial(shots=(shot.index,), scalars={"misfit": misfit, **observed.left_out})
+        )
+    return partials
 
 
 def _gathers(made: Call, shots: Shots) -> list[torch.Tensor]:
@@ -169,21 +178,47 @@ def _gathers(made: Call, shots: Shots) -> list[torch.Tensor]:
     return gathers
 
 
-def _misfit(evaluation: Evaluation, shot: WindowedShot, synthetic: torch.Tensor) -> torch.Tensor:
+@dataclass(frozen=True)
+class _Observed:
+    """What is known of one shot's data."""
+
+    gather: NDArray[Any]
+    """(n_receivers, nt), in the run's band."""
+
+    weights: NDArray[Any]
+    """(n_receivers, nt), of its samples."""
+
+    left_out: Mapping[str, float]
+    """Traces with nothing to use, as sums of a partial."""
+
+
+def _observed(evaluation: Evaluation, shot: WindowedShot) -> _Observed:
+    """Observed gather of a shot, its weights, and what is left out of it."""
+    gather, weights = observed_gather(evaluation, shot)
+    silent = shot.live & ~gather.any(axis=1)
+    if not silent.any():
+        return _Observed(gather, weights, {})
+    # Read once more, which few shots need, to tell NaN from zeros.
+    finite = Survey.load(evaluation.survey).read_gather(shot.index).finite
+    found = LeftOut(int((silent & ~finite).sum()), int((silent & finite).sum()))
+    return _Observed(gather, weights, left_out_scalars(shot.index, found))
+
+
+def _misfit(evaluation: Evaluation, shot: _Observed, synthetic: torch.Tensor) -> torch.Tensor:
     """Misfit of one gather, weighted and then limited to the band, alike on both sides.
 
     The weights come first, so that the adjoint source ends with the taper of the traces.
     """
     dt, band = evaluation.propagation.dt, evaluation.treatment.band
-    observed, weights = (torch.from_numpy(a) for a in observed_gather(evaluation, shot))
+    observed, weights = (torch.from_numpy(a) for a in (shot.gather, shot.weights))
     left, right = (band_limited(weights * side, dt, band) for side in (synthetic, observed))
     return MISFITS[evaluation.misfit](left, right, dt)
 
 
-def _migrated(evaluation: Evaluation, shot: WindowedShot) -> NDArray[Any]:
+def _migrated(evaluation: Evaluation, shot: _Observed) -> NDArray[Any]:
     """Observed gather as the adjoint source of an image."""
     p, treatment = evaluation.propagation, evaluation.treatment
-    limited = band_limit(np.multiply(*observed_gather(evaluation, shot)), p.dt, treatment.band)
+    limited = band_limit(shot.gather * shot.weights, p.dt, treatment.band)
     # Again, because the filter reaches beyond the end.
     return limited * end_taper(p.nt, p.dt, treatment.taper_end)
 

@@ -4,20 +4,23 @@ The image is ``J^T d``: minus the gradient of ``1/2 |d|^2`` with respect to a pe
 velocity that scatters. Where velocity increases downwards the image is positive.
 """
 
+from __future__ import annotations
+
+import logging
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from wavepipe.pipeline.cluster import Cluster
 from wavepipe.pipeline.execution import Outcome, Run, Started, start_run
-from wavepipe.pipeline.filters import low_cut
-from wavepipe.pipeline.job import Job
-from wavepipe.pipeline.partial import Partial
-from wavepipe.pipeline.preconditioning import divide_by_illumination
-from wavepipe.pipeline.results import create_results, write_grid
-from wavepipe.pipeline.segy.images import write_image_segy
-from wavepipe.pipeline.shot_status import write_shot_status
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from wavepipe.pipeline.cluster import Cluster
+    from wavepipe.pipeline.job import Job
+    from wavepipe.pipeline.partial import Partial
+
+logger = logging.getLogger(__name__)
 
 ILLUMINATION_FLOOR = 0.05
 """Added to the illumination before dividing by it, relative to its mean."""
@@ -54,6 +57,8 @@ def migrate_survey(
         Which shots are in the image.
     """
     with start_run(job, cluster=cluster, started=started) as run:
+        from wavepipe.pipeline.results import create_results
+
         create_results(
             run.folder.results,
             "rtm",
@@ -72,8 +77,16 @@ def migrate_survey(
 
 def _finish(run: Run, migrated: Partial) -> Image:
     """Even out the illumination and take off what is too long for an image."""
+    from wavepipe.pipeline.filters import low_cut
+    from wavepipe.pipeline.preconditioning import divide_by_illumination
+
     shape = run.inputs.earth.shape
     image, illumination = (migrated.spread(name, shape) for name in ("image", "illumination"))
+    if migrated.shots and not image.any():
+        logger.warning(
+            "the image is zero everywhere: the traces are zero, or rtm.mute or survey.taper_end "
+            "leaves nothing of them."
+        )
     if run.job.rtm.illumination:
         image = divide_by_illumination(image, illumination, ILLUMINATION_FLOOR)
     return Image(low_cut(image, run.inputs.earth.spacing, run.job.rtm.low_cut), illumination)
@@ -81,6 +94,10 @@ def _finish(run: Run, migrated: Partial) -> Image:
 
 def _publish(run: Run, image: Image, migrated: Partial) -> None:
     """Write the image and the list of shots in it."""
+    from wavepipe.pipeline.results import write_grid
+    from wavepipe.pipeline.segy.images import write_image_segy
+    from wavepipe.pipeline.shot_status import write_shot_status
+
     write_grid(run.folder.results, "image", image.image)
     write_grid(run.folder.results, "illumination", image.illumination)
     write_shot_status(run, migrated.shots, migrated.failures)

@@ -1,15 +1,17 @@
 """Modelling: gathers of a survey in an earth model, to SEG-Y and Zarr."""
 
-from dataclasses import replace
+from __future__ import annotations
 
-from wavepipe.pipeline.cluster import Cluster
-from wavepipe.pipeline.evaluation import Evaluation
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 from wavepipe.pipeline.execution import Outcome, Run, Started, start_run
-from wavepipe.pipeline.job import Job
-from wavepipe.pipeline.partial import Partial
-from wavepipe.pipeline.results import create_results
-from wavepipe.pipeline.segy.writer import create_gather_file
-from wavepipe.pipeline.shot_status import write_shot_status
+
+if TYPE_CHECKING:
+    from wavepipe.pipeline.cluster import Cluster
+    from wavepipe.pipeline.evaluation import Evaluation
+    from wavepipe.pipeline.job import Job
+    from wavepipe.pipeline.partial import Partial
 
 SEGY_NAME = "shots.sgy"
 """Gathers in the run folder."""
@@ -44,6 +46,9 @@ def model_survey(
 
 def _lay_out(run: Run) -> Evaluation:
     """Make the empty results that workers write into."""
+    from wavepipe.pipeline.results import create_results
+    from wavepipe.pipeline.segy.writer import create_gather_file
+
     survey = run.inputs.survey
     create_results(
         run.folder.results, "model", survey, run.inputs.earth, attributes=run.attributes()
@@ -59,6 +64,8 @@ def _lay_out(run: Run) -> Evaluation:
 
 def _publish(run: Run, modelled: Partial) -> None:
     """Give the results their names, and list the shots in them."""
+    from wavepipe.pipeline.shot_status import write_shot_status
+
     if run.job.output.segy:
         unfinished = run.folder.path / f"{SEGY_NAME}.partial"
         unfinished.replace(run.folder.path / SEGY_NAME)

@@ -1,13 +1,16 @@
 """Between the earth model and the flat vector that an optimizer sees."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepipe.pipeline.preconditioning import Preconditioner
+if TYPE_CHECKING:
+    from wavepipe.pipeline.preconditioning import Preconditioner
 
 Vector = NDArray[np.float64]
 

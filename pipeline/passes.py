@@ -12,7 +12,7 @@ from wavepipe.pipeline.errors import JobError
 from wavepipe.pipeline.evaluation import Propagation
 from wavepipe.pipeline.filters import BAND_EDGE, default_taper, end_taper, low_pass
 from wavepipe.pipeline.inputs import Inputs
-from wavepipe.propagators.backends.compiler import find_compiler
+from wavepipe.propagators.backends.compiler import check_compiler, find_compiler
 from wavepipe.propagators.errors import BackendError
 from wavepipe.propagators.stability import check_time_step, stable_time_step
 from wavepipe.propagators.storage.policy import largest_stride
@@ -149,6 +149,7 @@ def _backend(asked: str) -> str:
             "every worker. Install one, or set propagator.backend: reference, about a hundred "
             "times slower."
         )
+    check_compiler()
     return "c"
 
 

@@ -17,6 +17,7 @@ from wavepipe.pipeline.machine import Machine
 from wavepipe.pipeline.passes import Pass, pass_wavelet, plan_passes
 from wavepipe.pipeline.schedule import Schedule, plan_schedule
 from wavepipe.pipeline.windows import Window, face_widths, shot_window
+from wavepipe.propagators.errors import DispersionError
 from wavepipe.propagators.stability import DispersionWarning, check_dispersion
 from wavepipe.propagators.time_resampling import bandwidth, pass_band, plan_time_grid
 
@@ -24,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 IN_EARNEST = 0.05
 """Relative amplitude above which a frequency counts when the grid is judged."""
+
+CUT_OFF = 0.02
+"""First sample, relative to the largest, above which a wavelet counts as cut at t = 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +106,37 @@ def _check_grid(inputs: Inputs, passes: Sequence[Pass]) -> str:
         bandwidth(pass_wavelet(inputs, one.max_frequency), inputs.survey.dt, IN_EARNEST)
         for one in passes
     )
+    slowest, order = float(inputs.earth.vp.min()), inputs.job.propagator.order
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DispersionWarning)
-        check_dispersion(
-            float(inputs.earth.vp.min()), inputs.earth.spacing, highest, inputs.job.propagator.order
-        )
-    verdict = " ".join([str(warning.message) for warning in caught] + _check_clock(passes, highest))
-    if verdict:
-        logger.warning("%s", verdict)
+        try:
+            check_dispersion(slowest, inputs.earth.spacing, highest, order)
+        except DispersionError as error:
+            raise DispersionError(_about_wavelet(inputs, str(error))) from error
+    said = [str(warning.message) for warning in caught] + _check_clock(passes, highest)
+    if not said:
+        return ""
+    verdict = _about_wavelet(inputs, " ".join(said))
+    logger.warning("%s", verdict)
     return verdict
+
+
+def _about_wavelet(inputs: Inputs, finding: str) -> str:
+    """Name the key that a finding is about, and the delay where that is the cause."""
+    section, job = inputs.job.wavelet, inputs.job.path.name
+    key, delay = "wavelet.path", "Let its samples start at zero."
+    if section.ricker is not None:
+        key, delay = "wavelet.ricker.peak_frequency", "Leave wavelet.ricker.delay out."
+    elif section.ormsby is not None:
+        key, delay = "wavelet.ormsby.frequencies", "Leave wavelet.ormsby.delay out."
+    first = abs(float(inputs.wavelet[0])) / float(np.abs(inputs.wavelet).max())
+    message = f"{key} of {job}: {finding}"
+    if first < CUT_OFF:
+        return message
+    return (
+        f"{message} The wavelet is cut at t = 0, where it starts with {first:.0%} of its peak, and "
+        f"that jump holds high frequencies: its delay is too short. {delay}"
+    )
 
 
 def _check_clock(passes: Sequence[Pass], highest: float) -> list[str]:

@@ -8,8 +8,8 @@ kind               arrays                          dimensions
 =================  ==============================  =========================================
 model              gather                          (trace, time)
 rtm                image, illumination             (z, [y], x)
-fwi                vp; misfit, stage,              (iteration, z, [y], x); (iteration,)
-                   max_frequency
+fwi                vp; misfit, first_misfit,       (iteration, z, [y], x); (iteration,)
+                   stage, max_frequency
 all                status, label, failure          (shots,)
 =================  ==============================  =========================================
 
@@ -44,6 +44,21 @@ PENDING, DONE, FAILED, DROPPED = "pending", "done", "failed", "dropped"
 """Status of a shot in a result."""
 
 _CHUNK_BYTES = 32 * 2**20
+
+_RELATIVE = {
+    "image": (
+        "RTM image, relative amplitude",
+        "minus the gradient of half the data energy with respect to a velocity perturbation, "
+        "divided by the illumination unless rtm.illumination is false: positive where velocity "
+        "increases downwards; amplitudes compare within one image only",
+    ),
+    "illumination": (
+        "source illumination, relative",
+        "energy of the source wavefields, summed over shots; its scale depends on the wavelet and "
+        "the grid",
+    ),
+}
+"""Arrays without a physical scale: what they are, and what can be read from them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +111,8 @@ def create_results(
         _create_space(group, model)
         grid = _Layout(model.axes, model.shape, _space_chunks(model.shape))
         if kind == "rtm":
-            meaning = "minus the gradient of half the data energy with respect to the perturbation"
-            _create(group, "image", grid, long_name="RTM image", comment=meaning)
-            _create(group, "illumination", grid, long_name="source illumination")
+            for name, (meaning, comment) in _RELATIVE.items():
+                _create(group, name, grid, units="1", long_name=meaning, comment=comment)
         else:
             _create_iterations(group, model, n_iterations, parameters)
     _consolidate(path)
@@ -124,7 +138,8 @@ def write_iteration(
     parameters : (nz, [ny,] nx), SI
         Inverted parameters by name.
     numbers
-        ``misfit`` of these parameters, ``stage`` and ``max_frequency`` they were computed in.
+        ``misfit`` of these parameters, ``stage`` and ``max_frequency`` they were computed in,
+        ``first_misfit`` where that stage started.
     """
     for name, values in parameters.items():
         _array(path, name)[iteration] = np.asarray(values, dtype=np.float32)
@@ -252,7 +267,9 @@ def _create_gathers(group: zarr.Group, survey: Survey) -> None:
             (n_traces, survey.nt),
             (_trace_chunk(counts, survey.nt), survey.nt),
         ),
+        units="Pa",
         long_name="pressure",
+        comment=f"for a wavelet in {'Pa' if survey.ndim == 2 else 'Pa m'}",
         coordinates=" ".join(names),
     )
 
@@ -294,13 +311,12 @@ def _create_iterations(
             long_name=f"{name} after each iteration; 0 is the starting model",
         )
     numbers = _Layout(("iteration",), (count,), (1,))
-    _create(
-        group,
-        "misfit",
-        numbers,
-        dtype=np.float64,
-        long_name="misfit of each iteration's earth model",
-    )
+    energy = {"units": "Pa2 s", "comment": "of data in Pa; else the square of their unit, times s"}
+    for name, meaning in (
+        ("misfit", "misfit of each iteration's earth model"),
+        ("first_misfit", "misfit where the iteration's stage started, in the same band"),
+    ):
+        _create(group, name, numbers, dtype=np.float64, long_name=meaning, **energy)
     _create(group, "stage", numbers, dtype=np.float64, long_name="stage, from 0")
     _create(
         group,

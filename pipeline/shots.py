@@ -46,6 +46,9 @@ class Gather:
     live: NDArray[np.bool_]
     """(n_receivers,): False where the header says dead, or samples are not finite or all zero."""
 
+    finite: NDArray[np.bool_]
+    """(n_receivers,): False where the file holds NaN or infinities."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Survey:
@@ -171,7 +174,7 @@ class Survey:
             )
             raise SurveyError(message)
         rows = self.traces(i)
-        samples, sound = read_gather(
+        samples, sound, finite = read_gather(
             self.files,
             self.trace_file[rows],
             self.trace_number[rows],
@@ -181,7 +184,7 @@ class Survey:
         )
         live = self.live[rows] & sound
         samples[~live] = 0.0
-        return Gather(samples, live)
+        return Gather(samples, live, finite)
 
     def select(self, shots: str | Sequence[int]) -> "Survey":
         """Keep some shots, in the survey's order.

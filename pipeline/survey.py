@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from wavepipe.pipeline.errors import SurveyError
 from wavepipe.pipeline.outside import apply_outside_policy
+from wavepipe.pipeline.segy.doubts import missing_traces, varying_interval
 from wavepipe.pipeline.segy.file_format import SegyFile, open_segy
 from wavepipe.pipeline.segy.geometry import (
     GEOMETRY_FIELDS,
@@ -21,6 +22,7 @@ from wavepipe.pipeline.segy.headers import (
     AUXILIARY_TRACE_KINDS,
     DEAD_TRACE_KINDS,
     STANDARD_SCALARS,
+    Doubt,
     apply_scalar,
 )
 from wavepipe.pipeline.segy.index import Headers, scan_headers
@@ -113,6 +115,7 @@ def read_survey(
         components=components,
     )
     _note_shots(survey, notes)
+    _note_doubts(survey, opened, columns, notes)
     return replace(survey, assumptions=tuple(notes))
 
 
@@ -125,7 +128,7 @@ def _file_notes(opened: Sequence[SegyFile]) -> list[str]:
     if len(opened) == 1:
         return list(where)
     return [
-        f"{names[0] if len(names) == 1 else f'{len(names)} files'}: {sentence}"
+        type(sentence)(f"{names[0] if len(names) == 1 else f'{len(names)} files'}: {sentence}")
         for sentence, names in where.items()
     ]
 
@@ -156,6 +159,7 @@ def _read_columns(
 
 def _common_interval(opened: Sequence[SegyFile], dt: float | None, notes: list[str]) -> float:
     if dt is not None:
+        notes[:] = [note for note in notes if not _is_about_interval(note)]
         notes.append(f"sample interval {dt:g} s, as asked")
         return dt
     first = opened[0]
@@ -325,6 +329,24 @@ def _group_shots(
         delay=delay[order],
         component=columns.component[order],
     )
+
+
+def _note_doubts(
+    survey: Survey, opened: Sequence[SegyFile], columns: _Columns, notes: list[str]
+) -> None:
+    """Report what may be missing from the files, or wrong in them."""
+    shot = np.repeat(np.arange(survey.n_shots), np.diff(survey.first_trace))
+    for index, file in enumerate(opened):
+        rows = np.flatnonzero(survey.trace_file == index)
+        in_file = shot[rows[np.argsort(survey.trace_number[rows])]]
+        notes += missing_traces(file, in_file)
+        if not any(_is_about_interval(note) for note in notes):
+            intervals = columns.headers["interval"][columns.file == index]
+            notes += varying_interval(file, intervals, survey.dt)
+
+
+def _is_about_interval(note: str) -> bool:
+    return isinstance(note, Doubt) and "sample interval" in note
 
 
 def _note_shots(survey: Survey, notes: list[str]) -> None:

@@ -41,10 +41,13 @@ def test_an_existing_file_is_kept(tmp_path):
     assert path.read_text() == "mine"
 
 
+LAYOUT = ("towed.receiver_depth: ", "towed.side: ", "towed.streamers.y: ", "sources.x.step: ")
+
+
 def test_every_key_is_listed_with_its_default():
     result = CliRunner().invoke(cli, ["init", "--keys"])
     assert result.exit_code == 0
-    for part in ("fwi.stages[].max_frequency: ", "default 20", "auto or device or none"):
+    for part in ("fwi.stages[].max_frequency: ", "default 20", "auto or device or none", *LAYOUT):
         assert part in result.output
 
 

@@ -12,6 +12,7 @@ from wavepipe.pipeline.job_template import job_template
 from wavepipe.pipeline.layouts import make_survey
 from wavepipe.pipeline.results import create_results, write_grid, write_status
 from wavepipe.pipeline.run_folder import RunFolder
+from wavepipe.pipeline.segy.images import write_image_segy
 
 
 def inspect(path, *options):
@@ -84,6 +85,49 @@ def test_segy_is_described_with_every_assumption(data_folder):
     found = json.loads(inspect(path, "--json"))
     assert found["what"] == "segy"
     assert any("units field" in text for text in found["assumptions"])
+
+
+@pytest.mark.parametrize(("shape", "kind"), [((4, 5), "section"), ((4, 3, 5), "volume")])
+def test_what_is_in_depth_is_described_in_metres(tmp_path, shape, kind):
+    path = tmp_path / "image.sgy"
+    ndim = len(shape)
+    write_image_segy(path, np.ones(shape), (10.0,) * ndim, (20.0,) + (0.0,) * (ndim - 1), "image")
+    found = json.loads(inspect(path, "--json"))
+    assert found["dz"] == 10.0
+    assert not {"dt", "survey"} & set(found)
+    assert found["section"] == {
+        "kind": kind,
+        "n_inlines": 1 if ndim == 2 else 3,
+        "n_crosslines": 5,
+        "n_depths": 4,
+        "depth": [20.0, 50.0],
+    }
+    text = inspect(path)
+    assert f"depth {kind} of" in text
+    assert "every 10 m" in text
+    assert "shot" not in text
+
+
+def test_text_is_without_python(run_folder):
+    folder, plan = run_folder.path, {"max_frequency": None, "taper": 0.1}
+    run_folder.write_json(run_folder.plan, {"passes": [plan, plan], "dropped": [], "verdict": ""})
+    text = inspect(folder) + inspect(run_folder.results)
+    assert "dtype text" in text
+    for part in ("None", "()", "StringDType", "verdict", "dropped", "True"):
+        assert part not in text
+
+
+@pytest.mark.parametrize("name", ["a.npz", "README", "folder"])
+def test_what_is_of_no_known_kind_is_refused_with_the_kinds_there_are(tmp_path, name):
+    path = tmp_path / name
+    if name == "folder":
+        path.mkdir()
+    else:
+        path.write_bytes(b"PK" * 3000)
+    result = CliRunner().invoke(cli, ["inspect", str(path)])
+    assert result.exit_code == 2
+    assert "a SEG-Y file, a .npy array, a Zarr store, a run folder or a job" in result.stderr
+    assert "StorePath" not in result.stderr
 
 
 @pytest.mark.parametrize("content", [None, b"", b"short"])

@@ -146,6 +146,34 @@ def test_an_interruption_is_75_once_work_has_begun(with_command, tmp_path, start
     assert with_command(interrupted).exit_code == code
 
 
+STOPPED_ITSELF = """
+import os, signal, sys, time
+from pathlib import Path
+import click
+from wavepipe.cli import main
+from wavepipe.cli.options import run_started
+
+@click.command()
+def do():
+    run_started(Path("somewhere"))
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(10)
+
+main.LazyGroup.get_command = lambda *_: do
+sys.argv = ["wavepipe", "do"]
+main.main()
+"""
+
+
+def test_a_request_to_stop_ends_as_an_interruption_does():
+    result = subprocess.run(
+        [sys.executable, "-c", STOPPED_ITSELF], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 75
+    assert "What was finished is in somewhere." in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 @pytest.mark.parametrize("code", [0, 3])
 def test_a_command_returns_its_exit_code(with_command, code):
     assert with_command(lambda: code).exit_code == code
@@ -187,6 +215,14 @@ def test_flags_win_over_the_file(tmp_path, monkeypatch):
     assert job.run.seed == 5
     code, job = load(str(path), "--scheduler", "tcp://127.0.0.1:9")
     assert (job.cluster.kind, job.cluster.address) == ("address", "tcp://127.0.0.1:9")
+
+
+def test_workers_of_a_running_scheduler_cannot_be_counted(tmp_path):
+    path = tmp_path / "job.yaml"
+    path.write_text(job_template("model", "job.yaml"))
+    code, output = load(str(path), "--workers", "2", "--scheduler", "tcp://127.0.0.1:9")
+    assert code == 2
+    assert "give one of them" in output
 
 
 def test_a_job_of_another_kind_and_a_used_folder_are_refused(tmp_path):

@@ -145,6 +145,23 @@ def test_a_misspelt_section_is_refused(tmp_path):
         ("earth_model.spacing=[10, 10, 10]", ("spacing has 3", "origin has 2")),
         ("earth_model.vp={constant: 1500, path: a.npy}", ("exactly one", "path and constant")),
         ("earth_model.vp={constant: 1500, unit: m/s}", ("'unit' belongs to a file",)),
+        ("earth_model.vp={constant: -3}", ("vp.constant holds -3", "greater than 0")),
+        ("earth_model.vp={constant: 0}", ("vp.constant holds 0", "greater than 0")),
+        ("earth_model.vs={constant: -3}", ("vs.constant holds -3", "at least 0")),
+        ("earth_model.vp={layers: {tops: [0], values: [0]}}", ("vp.layers.values holds 0",)),
+        ("survey.shots=[1, 5, 1]", ("shot 1 more than once",)),
+        ("survey.layout={table: a.csv}", ("dt (s) and nt",)),
+        ("survey={layout: {table: a}, dt: 1e-3, nt: 9}", ("in the place of survey.layout",)),
+        ("survey={layout: {table: a}, data: a, dt: 1e-3, nt: 9}", ("leave out survey.layout",)),
+        (
+            "survey.layout.towed.nearoffset=3",
+            ("'nearoffset'", "survey.layout.towed", "near_offset"),
+        ),
+        ("survey.layout.towed={near_offset: 3}", ("survey.layout.towed", "no 'sources'")),
+        ("survey.layout.nodes.source=3", ("'source'", "survey.layout.nodes", "'sources'")),
+        ("survey.layout.nodes.sources.x.strt=3", ("nodes.sources.x", "did you mean 'start'")),
+        ("survey.layout.nodes={sources: {x: {start: 0, stop: 9}}}", ("stop is given",)),
+        ("survey.layout.nodes.sources.x=far", ("'far'", "a number, a list")),
         ("wavelet={ricker: 8}", ("wavelet.ricker", "8", "section with keys")),
         ("wavelet={path: w.npy}", ("sample interval", "dt")),
         ("output.segy=3", ("output.segy", "3", "true or false")),
@@ -159,6 +176,11 @@ def test_a_bad_value_is_refused_with_key_value_and_what_is_valid(job_file, overr
     assert "\n" not in message
     for part in parts:
         assert part in message
+
+
+def test_a_sample_interval_in_milliseconds_is_hinted_at(job_file):
+    with pytest.warns(UserWarning, match=r"is 4 s.*write 0\.004 if 4 ms"):
+        read_job(job_file, ["survey.dt=4"])
 
 
 def test_a_gradient_without_storage_is_refused(job_file):

@@ -55,6 +55,7 @@ def test_gathers_of_any_length_can_be_written_in_any_order_at_once(store, counts
         np.testing.assert_allclose(found.receiver_x, shots.receiver_positions[:, 1])
         np.testing.assert_allclose(found.source_z, np.repeat(shots.source_positions[:, 0], counts))
         assert found.receiver_x.attrs["units"] == "m"
+        assert found.gather.attrs["units"] == "Pa"
 
 
 @pytest.mark.parametrize("shape", [(20, 30), (6, 7, 8)], ids=["2-D", "3-D"])
@@ -69,6 +70,7 @@ def test_an_image_has_its_coordinates_in_metres(store, shape):
         assert {found[axis].attrs["units"] for axis in model.axes} == {"m"}
         assert float(found.image.sum()) == np.prod(shape)
         assert bool(np.isnan(found.illumination).all())  # not written yet
+        assert found.image.attrs["units"] == found.illumination.attrs["units"] == "1"
         assert found.attrs["kind"] == "rtm"
         assert found.attrs["note"] == "x"
 
@@ -78,7 +80,7 @@ def test_iterations_are_written_one_by_one_and_cut_where_the_inversion_ended(sto
     for i in range(3):
         results.write_iteration(
             store, i, {"vp": np.full((20, 30), 2000.0 + i)}, misfit=3.0 - i, stage=0,
-            max_frequency=5.0,
+            max_frequency=5.0, first_misfit=4.0,
         )  # fmt: skip
     with xr.open_zarr(store) as found:
         assert found.sizes["iteration"] == 5
@@ -87,6 +89,8 @@ def test_iterations_are_written_one_by_one_and_cut_where_the_inversion_ended(sto
         assert found.vp.dims == ("iteration", "z", "x")
         assert found.vp[:, 0, 0].values.tolist() == [2000.0, 2001.0, 2002.0]
         assert found.misfit.values.tolist() == [3.0, 2.0, 1.0]
+        assert found.first_misfit.values.tolist() == [4.0, 4.0, 4.0]
+        assert found.misfit.attrs["units"] == found.first_misfit.attrs["units"] == "Pa2 s"
         assert found.vp.attrs["units"] == "m/s"
 
 

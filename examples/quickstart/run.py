@@ -100,7 +100,7 @@ def report_inversion(vp: NDArray[np.float32]) -> None:
 
     before, after = error(result[0]), error(result[-1])
     print(
-        f"FWI: relative model error {before:.4f} before, {after:.4f} after "
+        f"FWI: relative model error below the sea floor {before:.4f} before, {after:.4f} after "
         f"({100 * (1 - after / before):.0f} % less)"
     )
 

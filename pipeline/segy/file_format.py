@@ -21,6 +21,7 @@ from wavepipe.pipeline.segy.headers import (
     TRACE_FIELDS,
     TRACE_HEADER_BYTES,
     ByteOrder,
+    Doubt,
     binary_header_dtype,
     trace_header_dtype,
 )
@@ -29,6 +30,7 @@ from wavepipe.pipeline.segy.samples import FORMATS, SampleFormat
 _MAX_EXTENDED_TEXT = 1000
 _MAX_EXTRA_HEADERS = 255
 _MANY_LENGTHS = 1000
+_MOST_TRACES = 10**12
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,13 @@ class SegyFile:
     """Binary header's unit of length: 1 metres, 2 feet, else not said."""
 
     assumptions: tuple[str, ...]
-    """What had to be assumed to read the file."""
+    """What had to be assumed to read the file; a `Doubt` where it may well be wrong."""
+
+    n_traces_stated: int = 0
+    """Traces that the binary header of revision 2 says there are; 0 where it does not."""
+
+    traces_per_ensemble: int = 0
+    """Traces of a shot, as the binary header says; 0 where it does not."""
 
     @property
     def trace_bytes(self) -> int:
@@ -97,10 +105,15 @@ def open_segy(path: str | Path) -> SegyFile:
     Raises
     ------
     SegyError
-        The file is missing, empty, too short, or not SEG-Y.
+        The file is missing, empty, too short, may not be read, or is not SEG-Y.
     """
     status = file_status(path)
-    return _open_cached(str(path), status.st_size, status.st_mtime_ns)
+    try:
+        return _open_cached(str(path), status.st_size, status.st_mtime_ns)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        message = f"cannot read {path}: {reason}. Check the permissions of the file and its disk."
+        raise SegyError(message) from error
 
 
 def file_status(path: str | Path) -> os.stat_result:
@@ -158,7 +171,15 @@ def _open_cached(path: str, size: int, mtime_ns: int) -> SegyFile:
         dt_trace=dt_trace,
         measurement_system=int(start.binary["measurement_system"]),
         assumptions=tuple(notes),
+        n_traces_stated=_stated_traces(start),
+        traces_per_ensemble=max(int(start.binary["traces_per_ensemble"]), 0),
     )
+
+
+def _stated_traces(start: "_Start") -> int:
+    """Read the number of traces of revision 2; 0 where it is not given or not to be believed."""
+    stated = int(start.binary["n_traces"])
+    return stated if start.revision[0] >= 2 and stated < _MOST_TRACES else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,8 +385,11 @@ def _choose_interval(dt_binary: float, dt_trace: float, notes: list[str]) -> flo
         # Trace headers hold whole microseconds: a finer binary value does not contradict them.
         if dt_trace > 0 and abs(dt_trace - dt_binary) >= 1e-6:
             notes.append(
-                f"sample interval {1e6 * dt_binary:g} us of the binary header "
-                f"(the first trace header says {1e6 * dt_trace:g} us)"
+                Doubt(
+                    f"sample interval {1e6 * dt_binary:g} us of the binary header "
+                    f"(the first trace header says {1e6 * dt_trace:g} us); "
+                    f"set survey.dt: {dt_trace:.10g} if that is right"
+                )
             )
         return dt_binary
     if dt_trace > 0:

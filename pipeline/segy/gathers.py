@@ -21,7 +21,7 @@ def read_gather(
     *,
     dt: float,
     nt: int,
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
     """Read traces from several files into one gather.
 
     Parameters
@@ -41,9 +41,12 @@ def read_gather(
     samples : float32 array, (n, nt)
     sound : bool array, (n,)
         False for traces that hold NaN or infinities, or only zeros.
+    finite : bool array, (n,)
+        False for traces that hold NaN or infinities.
     """
     samples = np.zeros((len(trace_number), nt), dtype=np.float32)
     sound = np.zeros(len(trace_number), dtype=bool)
+    finite = np.zeros(len(trace_number), dtype=bool)
     for index in np.unique(trace_file):
         rows = np.flatnonzero(trace_file == index)
         file = open_segy(files[index])
@@ -56,10 +59,11 @@ def read_gather(
             raise SegyError(message)
         traces = read_traces(file, trace_number[rows])
         # Zeroed first: signalling NaNs make numpy warn in the reduction.
-        traces[~np.isfinite(traces).all(axis=1)] = 0.0
+        finite[rows] = np.isfinite(traces).all(axis=1)
+        traces[~finite[rows]] = 0.0
         sound[rows] = traces.any(axis=1)
         samples[rows] = place_samples(traces, delay[rows] / dt, nt)
-    return samples, sound
+    return samples, sound, finite
 
 
 def place_samples(

@@ -39,6 +39,7 @@ GEOMETRY_FIELDS = (
     "coordinate_units",
     "delay",
     "time_scalar",
+    "interval",
 )
 """Trace header fields that geometry needs."""
 

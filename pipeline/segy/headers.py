@@ -93,6 +93,13 @@ AUXILIARY_TRACE_KINDS = (4, 5, 6, 7, 8, 9)
 TRACE_KINDS = {"pressure": 11, "vz": 12, "vy": 13, "vx": 14}
 """Trace identification code written per component: hydrophone, vertical, cross-line, in-line."""
 
+
+class Doubt(str):
+    """An assumption that a user should see: jobs print it as a warning."""
+
+    __slots__ = ()
+
+
 ByteOrder = str
 """'>' for big-endian (most significant byte first, the standard's order), '<' for little."""
 

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from wavepipe.pipeline.errors import SurveyError
 from wavepipe.pipeline.segy.file_format import SegyFile, open_segy
-from wavepipe.pipeline.segy.geometry import Depths
-from wavepipe.pipeline.segy.headers import DEAD_TRACE_KINDS, apply_scalar
+from wavepipe.pipeline.segy.geometry import Depths, length_factor
+from wavepipe.pipeline.segy.headers import DEAD_TRACE_KINDS, STANDARD_SCALARS, apply_scalar
 from wavepipe.pipeline.segy.index import scan_headers
 from wavepipe.pipeline.segy.line import choose_line
 from wavepipe.pipeline.segy.reader import read_traces, uses_segyio
@@ -16,6 +16,7 @@ from wavepipe.pipeline.segy.text_header import read_text
 from wavepipe.pipeline.shots import Survey
 
 _STACK_FIELDS = ("inline", "crossline", "cdp", "cdp_x", "cdp_y", "coordinate_scalar", "trace_kind")
+_DEPTH_FIELDS = ("delay", "time_scalar")
 _SAMPLED_TRACES = 64
 
 Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
@@ -36,7 +37,8 @@ def inspect_segy(
     -------
     dict
         Plain values, ready for JSON. `survey` is None, with `survey_problem` saying why, where the
-        headers give no geometry (a stacked section without coordinates, say).
+        headers give no geometry (a stacked section without coordinates, say). A file in depth has
+        `dz` (m) and `section` instead of `dt` (s), `survey` and `survey_problem`.
 
     Raises
     ------
@@ -47,17 +49,22 @@ def inspect_segy(
 
     file = open_segy(path)
     text, encoding = read_text(file)
+    in_depth = any("DEPTH domain" in line for line in text)
     described: dict[str, Json] = {
         "path": str(path),
         "bytes": file.size,
         **_describe_layout(file),
-        "domain": "depth" if any("DEPTH domain" in line for line in text) else "time",
+        **(_depth_step(file) if in_depth else _interval(file)),
+        "domain": "depth" if in_depth else "time",
         "text_encoding": encoding,
         "text_header": list(text),
         "samples": _describe_samples(file),
         "stack": _describe_stack(file),
     }
     assumptions = list(file.assumptions)
+    if in_depth:
+        assumptions.append("depth, because the text header says 'DEPTH domain'")
+        return {**described, "section": _describe_section(file), "assumptions": list(assumptions)}
     problem: str | None = None
     survey: Survey | None = None
     try:
@@ -89,10 +96,43 @@ def _describe_layout(file: SegyFile) -> dict[str, Json]:
         "extended_text_headers": file.n_extended_text,
         "n_traces": file.n_traces,
         "n_samples": file.n_samples,
+        "length_unit": {1: "m", 2: "ft"}.get(file.measurement_system, "not said"),
+    }
+
+
+def _interval(file: SegyFile) -> dict[str, Json]:
+    """Sample interval in s."""
+    return {
         "dt": file.dt or None,
         "dt_binary_header": file.dt_binary,
         "dt_trace_header": file.dt_trace,
-        "length_unit": {1: "m", 2: "ft"}.get(file.measurement_system, "not said"),
+    }
+
+
+def _depth_step(file: SegyFile) -> dict[str, Json]:
+    """Depth step in m: the interval field holds 1000 times the step, as if it were microseconds."""
+    return {"dz": float(f"{1e3 * _length(file) * file.dt:.9g}") or None}
+
+
+def _length(file: SegyFile) -> float:
+    """The file's unit of length in m."""
+    return length_factor(file.measurement_system, None, [])
+
+
+def _describe_section(file: SegyFile) -> dict[str, Json]:
+    """Shape and depths of an image or an earth model."""
+    headers = scan_headers(file, (*_STACK_FIELDS, *_DEPTH_FIELDS))
+    unit = _length(file)
+    scale = np.where(np.isin(np.abs(headers["time_scalar"]), STANDARD_SCALARS), 1, 0)
+    tops = apply_scalar(headers["delay"], scale * headers["time_scalar"])
+    top = unit * float(tops[0])
+    n_inlines = len(np.unique(headers["inline"]))
+    return {
+        "kind": "volume" if n_inlines > 1 else "section",
+        "n_inlines": n_inlines,
+        "n_crosslines": len(np.unique(headers["crossline"])),
+        "n_depths": file.n_samples,
+        "depth": [top, top + 1e3 * unit * file.dt * (file.n_samples - 1)],
     }
 
 
@@ -172,10 +212,11 @@ def _span(values: NDArray[np.generic]) -> Json:
 
 def describe(found: dict[str, Json]) -> str:
     """Format what `inspect_segy` found as text for a terminal."""
-    dt = found["dt"]
     if found["domain"] == "depth":
-        interval = "unknown step" if dt is None else f"every {1000 * _float(dt):g} m"
+        dz = found["dz"]
+        interval = "unknown step" if dz is None else f"every {_float(dz):g} m"
     else:
+        dt = found["dt"]
         interval = "unknown interval" if dt is None else f"every {1000 * _float(dt):g} ms"
     lines = [
         f"{found['path']}",
@@ -198,6 +239,12 @@ def describe(found: dict[str, Json]) -> str:
 
 
 def _survey_lines(found: dict[str, Json]) -> list[str]:
+    section = found.get("section")
+    if isinstance(section, dict):
+        return [
+            f"  depth {section['kind']} of {_counted(section['n_inlines'], 'inline')} and "
+            f"{_counted(section['n_crosslines'], 'crossline')}, depth {_words(section['depth'])} m"
+        ]
     survey = found["survey"]
     if not isinstance(survey, dict):
         return [f"  no survey: {found['survey_problem']}"]

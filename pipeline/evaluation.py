@@ -70,6 +70,17 @@ class Propagation:
 
 
 @dataclass(frozen=True, slots=True)
+class PointSource:
+    """What the correction from point-source to line-source data needs."""
+
+    velocity: str
+    """Path of the velocities (m/s) whose value at a source is that of its path."""
+
+    centre: float
+    """Time of the wavelet's energy, s: spreading counts from there."""
+
+
+@dataclass(frozen=True, slots=True)
 class Treatment:
     """What is done to observed gathers before they are compared or migrated."""
 
@@ -85,8 +96,8 @@ class Treatment:
     mute: tuple[float, float, float] | None = None
     """Of the direct arrival: velocity (m/s), flat (s), taper (s)."""
 
-    spreading: str = "2d"
-    """Whether the data spread as from a line (2d) or from a point (3d)."""
+    point_source: PointSource | None = None
+    """How data that spread as from a point become line-source data; None: they do already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +161,8 @@ def load_evaluation(path: str) -> Evaluation:
     fields = json.loads(Path(path).read_text(encoding="utf-8"))
     propagation = fields.pop("propagation")
     treatment = fields.pop("treatment")
+    if treatment["point_source"] is not None:
+        treatment["point_source"] = PointSource(**treatment["point_source"])
     for owner, names in (
         (propagation, ("spacing", "free_surface")),
         (treatment, ("mute",)),
@@ -166,7 +179,8 @@ def load_evaluation(path: str) -> Evaluation:
 def save_array(name: str, values: NDArray[Any], folder: Path) -> str:
     """Write an array to a file named by its content, and return its path."""
     values = np.ascontiguousarray(values)
-    path = folder / f"{name}-{_digest(values.tobytes())}.npy"
+    kind = repr((values.shape, values.dtype.str)).encode()
+    path = folder / f"{name}-{_digest(kind + values.tobytes())}.npy"
     if not path.exists():
         partial = path.with_suffix(f".{os.getpid()}.partial")
         with partial.open("wb") as file:

@@ -5,6 +5,7 @@ What needs torch or Dask is imported where it is used, so that bad input is refu
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import shutil
 import time
@@ -14,8 +15,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from wavepipe.pipeline.errors import ClusterError
 from wavepipe.pipeline.evaluation import (
     Evaluation,
+    PointSource,
     Treatment,
     Wanted,
     save_array,
@@ -125,7 +130,7 @@ class Run:
                 band=band.band,
                 taper_end=band.taper_end,
                 mute=None if mute is None else (mute.velocity, mute.flat, mute.taper),
-                spreading=job.survey.spreading,
+                point_source=self._point_source() if job.survey.spreading == "3d" else None,
             )
         return Evaluation(
             wanted=wanted,
@@ -139,6 +144,13 @@ class Run:
             threads=self.plan.schedule.threads,
             treatment=treatment,
         )
+
+    def _point_source(self) -> PointSource:
+        """What turns point-source into line-source data: of the start, so that data stay data."""
+        velocity = save_array("spreading", self.inputs.earth.vp.astype("float32"), self.work)
+        energy = self.inputs.wavelet**2
+        centre = float(np.average(np.arange(energy.size), weights=energy)) * self.inputs.survey.dt
+        return PointSource(velocity, centre)
 
     def evaluate(self, evaluation: Evaluation, shots: Sequence[int], title: str) -> Partial:
         """Sum of an evaluation over shots, on the cluster.
@@ -158,7 +170,8 @@ class Run:
         start = time.perf_counter()
         path = save_evaluation(evaluation, self.work)
         blocks = batches(shots, self.plan.schedule.batch_shots)
-        graph, root = build_graph(path.stem, LEAVES[evaluation.wanted], str(path), blocks)
+        name = question_name(path.stem, self.inputs.survey.fingerprint(), blocks)
+        graph, root = build_graph(name, LEAVES[evaluation.wanted], str(path), blocks)
         with counting(title, len(shots)) as counter:
 
             def on_batch(event: Mapping[str, object]) -> None:
@@ -167,6 +180,7 @@ class Run:
 
             partial = self.cluster.compute(graph, root, on_batch)
         seconds = time.perf_counter() - start
+        _require_answer(partial, shots)
         for failure in partial.failures:
             logger.error("shot %s failed: %s", failure.label, failure.reason)
         self._report_left_out(partial)
@@ -174,7 +188,7 @@ class Run:
             {
                 "event": "evaluation",
                 "wanted": evaluation.wanted,
-                "name": path.stem,
+                "name": name,
                 "shots": len(partial.shots),
                 "failed": len(partial.failures),
                 "seconds": round(seconds, 3),
@@ -201,7 +215,7 @@ class Run:
 
     def outcome(self, shots: Sequence[int], failures: Sequence[Failure]) -> Outcome:
         """How the run ended, with these shots done and these failed."""
-        accepted = len(failures) <= self.job.run.max_failed_shots
+        accepted = bool(shots) and len(failures) <= self.job.run.max_failed_shots
         if self.left_out:
             from wavepipe.pipeline.results import update_attributes
 
@@ -217,6 +231,34 @@ class Run:
             }
         )
         return Outcome(self.folder.path, tuple(shots), tuple(failures), accepted)
+
+
+def question_name(evaluation: str, survey: str, blocks: Sequence[tuple[int, ...]]) -> str:
+    """Name of an evaluation of some shots of a survey.
+
+    A scheduler that still knows a key answers with its old result: two questions that differ in
+    anything, the batches of shots included, must not share one.
+    """
+    content = repr((survey, tuple(blocks))).encode()
+    return f"{evaluation}-{hashlib.blake2b(content, digest_size=6).hexdigest()}"
+
+
+def _require_answer(partial: Partial, shots: Sequence[int]) -> None:
+    """Refuse a sum that is not over the shots asked for."""
+    found = sorted([*partial.shots, *(failure.shot for failure in partial.failures)])
+    if found != sorted(shots):
+        raise ClusterError(
+            f"the workers answered for shots {found[:10]}..., but {sorted(shots)[:10]}... were "
+            "asked for. Is another run using the same scheduler? Start this one on its own."
+        )
+
+
+def draw(figures: Callable[[], None]) -> None:
+    """Draw figures; results that are written are not lost to a figure that fails."""
+    try:
+        figures()
+    except Exception as error:  # whatever it is, the run's results are complete
+        logger.warning("figures could not be drawn: %s: %s", type(error).__name__, error)
 
 
 Started = Callable[[Path], None]
@@ -253,8 +295,10 @@ def start_run(
             for line in _summary(inputs, plan):
                 logger.info("%s", line)
             run = Run(inputs, plan, folder, ready)
-            yield run
-            shutil.rmtree(run.work, ignore_errors=True)
+            try:
+                yield run
+            finally:
+                shutil.rmtree(run.work, ignore_errors=True)
     seconds = time.perf_counter() - start
     folder.log_event({"event": "closed", "seconds": round(seconds, 3)})
     logger.info("finished in %s: %s", readable_seconds(seconds), folder.path)

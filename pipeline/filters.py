@@ -114,7 +114,9 @@ def default_taper(nt: int, dt: float, band: float) -> float:
     return min(max(END_TAPER * record, TAPER_PERIODS / band), LONGEST_TAPER * record)
 
 
-def line_source(traces: NDArray[Any], dt: float, velocity: float) -> NDArray[np.float64]:
+def line_source(
+    traces: NDArray[Any], dt: float, velocity: float, start: float = 0.0
+) -> NDArray[np.float64]:
     """Traces of a point source as a line source would have given them.
 
     Parameters
@@ -125,6 +127,8 @@ def line_source(traces: NDArray[Any], dt: float, velocity: float) -> NDArray[np.
         Sample interval.
     velocity : m/s
         Along the path; sets the amplitude only.
+    start : s
+        Time of the wavelet's energy: a path of length r arrives at ``start + r / velocity``.
 
     Returns
     -------
@@ -133,8 +137,9 @@ def line_source(traces: NDArray[Any], dt: float, velocity: float) -> NDArray[np.
     Notes
     -----
     The far field of ``(1/c^2) p_tt - lap p = s delta`` is ``s / (4 pi r)`` for a point and, per
-    metre of a line, that times ``sqrt(2 pi c r) (i omega)**(-1/2)``. With ``r = c t`` this is a
-    gain ``c sqrt(2 pi t)`` and a filter of half an order, which turns the phase by 45 degrees.
+    metre of a line, that times ``sqrt(2 pi c r) (i omega)**(-1/2)``. With ``r = c t``, t from
+    `start`, this is a gain ``c sqrt(2 pi t)`` and a half integral, which turns the phase by 45
+    degrees.
     """
     traces = np.asarray(traces, dtype=np.float64)
     nt = traces.shape[-1]
@@ -143,7 +148,8 @@ def line_source(traces: NDArray[Any], dt: float, velocity: float) -> NDArray[np.
     half_integral = np.zeros(omega.size, dtype=np.complex128)
     half_integral[1:] = (1j * omega[1:]) ** -0.5
     turned = irfft(rfft(traces, length, axis=-1) * half_integral, length, axis=-1)[..., :nt]
-    return np.asarray(velocity * np.sqrt(2.0 * np.pi * np.arange(nt) * dt) * turned)
+    since = np.maximum(np.arange(nt) * dt - start, 0.0)
+    return np.asarray(velocity * np.sqrt(2.0 * np.pi * since) * turned)
 
 
 def low_cut(

@@ -29,8 +29,8 @@ def treat_gather(
         At the source, for the amplitude of a point source seen as a line.
     """
     traces = np.asarray(gather, dtype=np.float64)
-    if treatment.spreading == "3d":
-        traces = line_source(traces, dt, velocity)
+    if treatment.point_source is not None:
+        traces = line_source(traces, dt, velocity, start=treatment.point_source.centre)
     return low_pass(traces, dt, treatment.max_frequency).astype(np.float32)
 
 
@@ -41,8 +41,9 @@ def trace_weights(
     nt: int,
     dt: float,
     treatment: Treatment,
+    delay: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float32]:
-    """Weights (n_receivers, nt) of a gather's samples: dead traces, mute and end taper.
+    """Weights (n_receivers, nt) of a gather's samples: dead traces, mute, tapers at both ends.
 
     Parameters
     ----------
@@ -57,9 +58,17 @@ def trace_weights(
         Sample interval.
     treatment
         What is done.
+    delay : (n_receivers,), s
+        Start of each trace after the shot: nothing before it was recorded, so nothing before it
+        is compared.
     """
     present = live & np.isfinite(receivers).all(axis=-1)
     weights = present[:, None] * end_taper(nt, dt, treatment.taper_end)[None, :]
+    if delay is not None and (delay > 0).any():
+        since = np.arange(nt) * dt - delay[:, None]
+        ramp = np.clip(since / max(treatment.taper_end, dt), 0.0, 1.0)
+        started = np.where(delay[:, None] > 0, np.sin(0.5 * np.pi * ramp) ** 2, 1.0)
+        weights = weights * started
     if treatment.mute is not None:
         velocity, flat, taper = treatment.mute
         offsets = np.linalg.norm(np.where(present[:, None], receivers, source) - source, axis=-1)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from wavepipe.pipeline.errors import JobError
 from wavepipe.pipeline.execution import Outcome, Run, Started, start_run
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from wavepipe.pipeline.job import Job
     from wavepipe.pipeline.job_sections import FwiSection, OptimizerSection, Stage
     from wavepipe.pipeline.partial import Failure
+
+Result = TypeVar("Result")
 
 FIRST_STEP = 0.01
 """Largest change that a line search tries first, relative to the mean velocity."""
@@ -110,17 +113,21 @@ class Inversion:
             update = self._iterate(state, optimizer, count)
             if update is None or update.converged:
                 break
-        if self.gave_up:
-            return
-        state.finish()
+        self._without_failures(state, optimizer, state.finish)
 
     def _iterate(self, state: StageState, optimizer: Optimizer, count: int) -> Update | None:
-        """Make one iteration; again without the shots that fail in it."""
+        """Make one iteration; None where too many shots have failed."""
+        return self._without_failures(state, optimizer, lambda: state.iterate(optimizer, count))
+
+    def _without_failures(
+        self, state: StageState, optimizer: Optimizer, work: Callable[[], Result]
+    ) -> Result | None:
+        """Do some work of a stage; again without the shots that fail in it."""
         from wavepipe.pipeline.inversion_stage import ShotsFailedError
 
         while not self.gave_up:
             try:
-                return state.iterate(optimizer, count)
+                return work()
             except ShotsFailedError as failed:
                 self.failures += failed.failures
                 gone = {failure.shot for failure in failed.failures}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepipe.pipeline.execution import Run
+from wavepipe.pipeline.execution import Run, draw
 from wavepipe.pipeline.parameter_space import ParameterSpace
 from wavepipe.pipeline.partial import Failure
 from wavepipe.pipeline.results import create_results, keep_iterations, write_iteration
@@ -125,7 +125,7 @@ def publish(
             text = f"wavepipe fwi: inverted {name}, m/s"
             write_image_segy(folder / f"{name}.sgy", values, earth.spacing, earth.origin, text)
     if run.job.output.figures and records:
-        _draw(run, model, records)
+        draw(lambda: _draw(run, model, records))
 
 
 def _draw(run: Run, model: Model, records: Sequence[IterationRecord]) -> None:

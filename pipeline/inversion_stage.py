@@ -50,6 +50,8 @@ class StageState:
     def forget(self) -> None:
         """Drop what belonged to another set of shots."""
         self.point = None
+        self.first_misfit = None
+        self.preconditioner = None
 
     def iterate(self, optimizer: Optimizer, count: int) -> Update:
         """Make one iteration and save what it gives."""
@@ -57,6 +59,8 @@ class StageState:
         self.evaluations = 0
         subset = self._draw(count)
         if self.point is None or subset != self.subset:
+            if subset != self.subset:
+                self.preconditioner = None  # other shots light other cells
             self.subset = subset
             self.point = self.evaluate(inversion.vector)
         if self.first_misfit is None:
@@ -98,10 +102,10 @@ class StageState:
         records = self.inversion.records
         if not records or np.isfinite(records[-1].misfit):
             return
-        try:
-            partial = self._sum("misfit", self.inversion.vector, "last misfit")
-        except ShotsFailedError:
+        self.subset = tuple(shot for shot in self.subset if shot in set(self.inversion.shots))
+        if not self.subset:
             return
+        partial = self._sum("misfit", self.inversion.vector, "last misfit")
         factor = len(self.inversion.shots) / len(self.subset)
         self._save_known(factor * partial.scalars["misfit"])
 

@@ -94,7 +94,9 @@ class EarthParameter(Section):
 
     def check_signs(self, name: str) -> None:
         """Refuse numbers that parameter `name` cannot have; only vs may be 0, in a fluid."""
-        given = {"constant": () if self.constant is None else (self.constant,)}
+        given: dict[str, tuple[float, ...]] = {}
+        if self.constant is not None:
+            given["constant"] = (self.constant,)
         if self.gradient is not None:
             given["gradient.top"] = (self.gradient.top,)
         if self.layers is not None:

@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from wavepipe.pipeline.execution import Outcome, Run, Started, start_run
+from wavepipe.pipeline.execution import Outcome, Run, Started, draw, start_run
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +71,7 @@ def migrate_survey(
         migrated = run.evaluate(evaluation, run.shots, "migrating")
         image = _finish(run, migrated)
         _publish(run, image, migrated)
-        _draw(run, image)
+        draw(lambda: _draw(run, image))
         return run.outcome(migrated.shots, migrated.failures)
 
 

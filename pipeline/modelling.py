@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from wavepipe.pipeline.execution import Outcome, Run, Started, start_run
+from wavepipe.pipeline.execution import Outcome, Run, Started, draw, start_run
 
 if TYPE_CHECKING:
     from wavepipe.pipeline.cluster import Cluster
@@ -40,7 +40,7 @@ def model_survey(
         evaluation = _lay_out(run)
         modelled = run.evaluate(evaluation, run.shots, "modelling")
         _publish(run, modelled)
-        _draw(run)
+        draw(lambda: _draw(run))
         return run.outcome(modelled.shots, modelled.failures)
 
 

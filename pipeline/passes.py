@@ -3,6 +3,7 @@
 Everything here depends on the job and its data alone, never on the machine.
 """
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,12 +13,18 @@ from wavepipe.pipeline.errors import JobError
 from wavepipe.pipeline.evaluation import Propagation
 from wavepipe.pipeline.filters import BAND_EDGE, default_taper, end_taper, low_pass
 from wavepipe.pipeline.inputs import Inputs
+from wavepipe.pipeline.job import Job
 from wavepipe.propagators.backends.compiler import check_compiler, find_compiler
 from wavepipe.propagators.errors import BackendError
 from wavepipe.propagators.stability import check_time_step, stable_time_step
 from wavepipe.propagators.storage.policy import largest_stride
 from wavepipe.propagators.time_resampling import bandwidth
 from wavepipe.propagators.wavelets import peak_frequency
+
+logger = logging.getLogger(__name__)
+
+TAPERED_ENERGY = 1e-3
+"""Part of a wavelet's energy that its taper may take without a word."""
 
 FILTER_BAND = 2.5
 """Where the low-pass filter has taken off all but a thousandth, relative to its corner."""
@@ -76,7 +83,17 @@ def pass_wavelet(inputs: Inputs, max_frequency: float | None) -> NDArray[np.floa
     if max_frequency is None:
         return inputs.wavelet
     taper = end_taper(nt, dt, default_taper(nt, dt, FILTER_BAND * max_frequency))
-    return low_pass(inputs.wavelet, dt, max_frequency) * taper
+    filtered = low_pass(inputs.wavelet, dt, max_frequency)
+    lost = float(np.sum(filtered**2 * (1 - taper**2)) / max(np.sum(filtered**2), 1e-300))
+    if lost > TAPERED_ENERGY:
+        logger.warning(
+            "low-passed at %g Hz, the wavelet rings beyond the end of the record: the taper takes "
+            "%.2g of its energy, which the data keep. Use longer records, an earlier wavelet or a "
+            "higher max_frequency.",
+            max_frequency,
+            lost,
+        )
+    return filtered * taper
 
 
 def velocity_bound(inputs: Inputs) -> float:
@@ -93,12 +110,13 @@ def velocity_bound(inputs: Inputs) -> float:
     if asked == "auto":
         # Models are float32: the nearest one may lie a little above the bound.
         return max(headroom * fastest, float(np.float32(headroom * fastest)))
-    if asked < fastest:
+    given = max(float(asked), float(np.float32(asked)))  # models are float32
+    if given < fastest:
         raise JobError(
             f"propagator.velocity_bound is {asked:g} m/s, but {what} {fastest:g} m/s. "
             "Raise it, or leave it at auto."
         )
-    return float(asked)
+    return given
 
 
 def _time_step(inputs: Inputs, bound: float) -> float:
@@ -128,7 +146,7 @@ def _plan_pass(inputs: Inputs, max_frequency: float | None, bound: float, time_s
         velocity_bound=bound,
         time_step=time_step,
         correct_time_dispersion=section.correct_time_dispersion,
-        stride=_stride(job.storage.stride, time_step, band),
+        stride=_stride(job, time_step, band),
         max_gradient_error=job.storage.max_gradient_error,
         storage_mode="device" if job.storage.mode == "auto" else job.storage.mode,
         storage_method="snapshots" if job.storage.method == "auto" else job.storage.method,
@@ -153,8 +171,17 @@ def _backend(asked: str) -> str:
     return "c"
 
 
-def _stride(asked: str | int, time_step: float, band: float) -> int:
+def _stride(job: Job, time_step: float, band: float) -> int:
     """Steps between two snapshots, for adjoint sources limited to the wavelet's band."""
-    if asked != "auto":
-        return int(asked)
-    return largest_stride(time_step, band, ADJOINT_BAND * band)
+    most = largest_stride(time_step, band, ADJOINT_BAND * band)
+    asked = job.storage.stride
+    if asked == "auto":
+        return most
+    if asked > most and job.kind != "model":
+        raise JobError(
+            f"storage.stride is {asked}, but wavefields up to {band:.4g} Hz in steps of "
+            f"{1e3 * time_step:.3g} ms alias beyond {most}, and the gradient would be wrong. Set "
+            f"storage.stride: auto, or a storage.max_gradient_error larger than "
+            f"{job.storage.max_gradient_error:g}."
+        )
+    return int(asked)

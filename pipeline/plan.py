@@ -113,12 +113,27 @@ def _check_grid(inputs: Inputs, passes: Sequence[Pass]) -> str:
             check_dispersion(slowest, inputs.earth.spacing, highest, order)
         except DispersionError as error:
             raise DispersionError(_about_wavelet(inputs, str(error))) from error
-    said = [str(warning.message) for warning in caught] + _check_clock(passes, highest)
+        said = [str(warning.message) for warning in caught]
+        bounds = inputs.job.fwi.parameters.vp.bounds if inputs.job.fwi is not None else None
+        if not said and bounds is not None and bounds[0] < slowest:
+            said += _slow_bound(inputs, bounds[0], highest)
+    said += _check_clock(passes, highest)
     if not said:
         return ""
     verdict = _about_wavelet(inputs, " ".join(said))
     logger.warning("%s", verdict)
     return verdict
+
+
+def _slow_bound(inputs: Inputs, bound: float, highest: float) -> list[str]:
+    """Say that the bounds of an inversion allow velocities too slow for the grid."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", DispersionWarning)
+        try:
+            check_dispersion(bound, inputs.earth.spacing, highest, inputs.job.propagator.order)
+        except DispersionError as error:
+            return [f"at the lower bound of fwi.parameters.vp, {error}"]
+    return [f"at the lower bound of fwi.parameters.vp, {one.message}" for one in caught]
 
 
 def _about_wavelet(inputs: Inputs, finding: str) -> str:

@@ -39,6 +39,9 @@ class WindowedShot:
     live: NDArray[np.bool_]
     """(n_receivers,), whether the trace has data."""
 
+    delay: NDArray[np.float64]
+    """(n_receivers,), when the trace starts after the shot, s."""
+
 
 @dataclass(frozen=True)
 class Call:
@@ -88,6 +91,7 @@ def place_shot(
         source=window.shift(source, spacing),
         receivers=window.shift(receivers, spacing),
         live=shot.live,
+        delay=survey.delay[survey.traces(index)],
     )
 
 
@@ -102,11 +106,19 @@ def observed_gather(
     """
     p, treatment = evaluation.propagation, evaluation.treatment
     recorded = Survey.load(evaluation.survey).read_gather(shot.index)
-    node = np.rint(shot.source / p.spacing).astype(int) + shot.window.start
-    velocity = float(load_array(evaluation.model["vp"])[tuple(node)])
+    velocity = np.nan
+    if treatment.point_source is not None:
+        node = np.rint(shot.source / p.spacing).astype(int) + shot.window.start
+        velocity = float(load_array(treatment.point_source.velocity)[tuple(node)])
     gather = treat_gather(recorded.samples, p.dt, treatment, velocity)
     weights = trace_weights(
-        shot.source, shot.receivers, shot.live & recorded.live, p.nt, p.dt, treatment
+        shot.source,
+        shot.receivers,
+        shot.live & recorded.live,
+        p.nt,
+        p.dt,
+        treatment,
+        shot.delay,
     )
     return gather, weights
 

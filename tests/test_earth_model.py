@@ -280,3 +280,32 @@ def test_the_origin_of_a_file_may_be_moved_and_that_is_said(tmp_path):
     model = load(tmp_path, vp={"path": "vp.sgy"}, origin=[0, 0])
     assert model.origin == (0.0, 0.0)
     assert any("replaces [0.0, 4000.0] m" in text for text in model.assumptions)
+
+
+VP_NPY = {"path": "vp.npy", "axes": ["z", "x"], "unit": "m/s"}
+
+
+def test_a_model_that_may_not_be_read_is_named_with_the_reason(tmp_path, monkeypatch):
+    np.save(tmp_path / "vp.npy", vp_2d())
+    opened = Path.open
+
+    def refuse(self, *arguments, **options):
+        if self.name == "vp.npy":
+            raise PermissionError(13, "Permission denied", str(self))
+        return opened(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(ModelError, match=r"cannot read .*vp\.npy: Permission denied") as caught:
+        load(tmp_path, vp=VP_NPY, spacing=[5, 10])
+    assert "numpy.save" not in str(caught.value)
+
+
+def test_npy_files_that_are_none_are_refused_without_advice_to_unpickle(tmp_path):
+    (tmp_path / "vp.npy").write_text("1500 1600 1700\n")
+    with pytest.raises(ModelError, match="does not start as one") as caught:
+        load(tmp_path, vp=VP_NPY, spacing=[5, 10])
+    assert "pickle" not in str(caught.value)
+    np.save(tmp_path / "vp.npy", np.array([{}, {}], dtype=object))
+    with pytest.raises(ModelError, match="it holds Python objects") as caught:
+        load(tmp_path, vp=VP_NPY, spacing=[5, 10])
+    assert "pickle" not in str(caught.value)

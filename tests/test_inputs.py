@@ -1,5 +1,7 @@
 """What a run reads before it starts: the keys of the job reach the readers."""
 
+import logging
+
 import numpy as np
 import pytest
 from toy_jobs import settings, write_job, write_models
@@ -40,3 +42,48 @@ def test_point_source_spreading_is_for_two_dimensions_only(folder, monkeypatch):
     monkeypatch.setattr(type(earth), "ndim", property(lambda _: 3))
     with pytest.raises(JobError, match="the earth model is 3-D"):
         inputs._survey(job, earth)
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
+    """Warnings of the package, also after a command that has sent them to the terminal."""
+    logger = logging.getLogger("wavepipe")
+    monkeypatch.setattr(logger, "handlers", [caplog.handler])
+    monkeypatch.setattr(logger, "propagate", False)
+    caplog.set_level(logging.WARNING, "wavepipe")
+    return caplog
+
+
+def _with_binary_interval(folder, microseconds):
+    """A copy of the data whose binary header gives another sample interval."""
+    file = bytearray((folder / "runs" / "model" / "shots.sgy").read_bytes())
+    file[3216:3218] = microseconds.to_bytes(2, "big")
+    (folder / "interval.sgy").write_bytes(file)
+
+
+def test_headers_that_contradict_each_other_are_a_warning_that_the_job_can_settle(folder, said):
+    _with_binary_interval(folder, 2000)
+    pairs = ["survey.data=interval.sgy"]
+    assert inputs.read_inputs(read_job(folder / "rtm.yaml", pairs)).survey.dt == 0.002
+    assert any("set survey.dt: 0.004 if that is right" in line for line in said.messages)
+    said.clear()
+    settled = inputs.read_inputs(read_job(folder / "rtm.yaml", [*pairs, "survey.dt=0.004"]))
+    assert settled.survey.dt == 0.004
+    assert not said.messages
+    with pytest.raises(JobError, match=r"survey\.dt is 0\.003 s"):
+        inputs.read_inputs(read_job(folder / "rtm.yaml", [*pairs, "survey.dt=0.003"]))
+
+
+def test_a_band_far_below_the_wavelet_is_a_warning(folder, said):
+    write_job(folder, settings("fwi"))
+    pairs = ["fwi.stages=[{max_frequency: 1.5, iterations: 1}]"]
+    inputs.read_inputs(read_job(folder / "fwi.yaml", pairs))
+    (line,) = said.messages
+    assert "fwi.stages.0.max_frequency of fwi.yaml is 1.5 Hz" in line
+
+
+def test_bounds_need_not_hold_where_nothing_may_change(folder):
+    """The water is masked, so that bounds above its velocity are no contradiction."""
+    write_job(folder, settings("fwi"))
+    pairs = ["fwi.parameters.vp.bounds=[1700, 2600]"]
+    assert inputs.read_inputs(read_job(folder / "fwi.yaml", pairs)).mask.any()

@@ -1,5 +1,8 @@
 """Jobs that cannot run: one message, exit code 2, and nothing written."""
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,8 @@ from wavepipe.pipeline import cluster, passes
 from wavepipe.pipeline.cluster import InProcess
 from wavepipe.pipeline.job import read_job
 from wavepipe.pipeline.modelling import model_survey
+from wavepipe.pipeline.segy.images import write_image_segy
+from wavepipe.propagators.errors import BackendError
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +27,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for kind in ("model", "rtm", "fwi"):
         write_job(folder, settings(kind))
     model_survey(read_job(folder / "model.yaml"), cluster=InProcess())
+    write_image_segy(folder / "depth.sgy", np.ones((30, 64)), (10, 10), (0, 0), "an image")
+    file = bytearray((folder / "runs" / "model" / "shots.sgy").read_bytes())
+    traces = np.frombuffer(file, dtype=np.uint8, offset=3600).reshape(-1, 240 + 4 * 130)
+    traces[:, 240:] = 0
+    (folder / "silent.sgy").write_bytes(file)
+    (folder / "text.npy").write_text("1500 1500 1900")
     return folder
 
 
@@ -54,6 +65,28 @@ def run(folder: Path, kind: str, *pairs: str, options: tuple[str, ...] = ()) -> 
             ["earth_model.vp={constant: 2500.0}", "earth_model.shape=[30, 64]"],
             ["fwi.mask.water", "2500"],
         ),
+        (
+            "fwi",
+            ["fwi.parameters.vp.bounds=[1700, 2600]", "fwi.mask.water=false"],
+            ["fwi.parameters.vp.bounds of fwi.yaml", "1700 to 2600", "1500 m/s at z = 0 m, x = 0"],
+        ),
+        (
+            "fwi",
+            ["fwi.stages=[{max_frequency: 9, iterations: 1}, {max_frequency: 125, iterations: 1}]"],
+            ["fwi.stages.1.max_frequency of fwi.yaml is 125 Hz", "end at 125 Hz"],
+        ),
+        (
+            "model",
+            ["wavelet.ricker={peak_frequency: 25, delay: 0}"],
+            ["wavelet.ricker.peak_frequency of model.yaml", "cut at t = 0", "100% of its peak"],
+        ),
+        ("rtm", ["survey.data=depth.sgy"], ["depth.sgy is in depth", "gathers in time"]),
+        ("rtm", ["survey.data=silent.sgy"], ["all 256 traces", "silent.sgy", "zero"]),
+        (
+            "rtm",
+            ["earth_model.vp.path=text.npy"],
+            ["text.npy is not a .npy file", "numpy.save"],
+        ),
     ],
     ids=[
         "source outside",
@@ -64,6 +97,12 @@ def run(folder: Path, kind: str, *pairs: str, options: tuple[str, ...] = ()) -> 
         "bound too low",
         "source on free surface",
         "no water",
+        "bounds exclude the start",
+        "stage above Nyquist",
+        "wavelet cut",
+        "data in depth",
+        "data all zero",
+        "text as npy",
     ],
 )
 def test_a_job_that_cannot_run_is_refused_with_its_numbers(folder, kind, pairs, words):
@@ -79,6 +118,47 @@ def test_a_scheduler_that_does_not_answer_is_named(folder, monkeypatch):
     code, text = run(folder, "model", options=("--scheduler", "tcp://127.0.0.1:9"))
     assert code == 2
     assert "no Dask scheduler answers at tcp://127.0.0.1:9" in text
+
+
+@pytest.mark.parametrize("address", ["nonsense", "tcp://host", "tcp://host:99999", "host:8786"])
+def test_an_address_that_is_none_is_refused_without_waiting(folder, address):
+    start = time.perf_counter()
+    code, text = run(folder, "model", options=("--scheduler", address))
+    assert code == 2
+    assert f"'{address}' is not the address of a scheduler" in text
+    assert time.perf_counter() - start < 5.0  # connecting waits for 10 s
+
+
+def test_input_is_refused_before_torch_and_dask_are_loaded(folder):
+    """Whoever mistypes a position should not wait for libraries."""
+    code = (
+        "import sys\n"
+        "from click.testing import CliRunner\n"
+        "from wavepipe.cli.main import cli\n"
+        "result = CliRunner().invoke(cli, sys.argv[1:])\n"
+        "assert result.exit_code == 2, result.output\n"
+        "assert 'outside the model' in result.output\n"
+        "print(sorted({'torch', 'dask', 'distributed', 'scipy', 'zarr'} & set(sys.modules)))\n"
+    )
+    for kind in ("rtm", "fwi"):
+        job = [kind, str(folder / f"{kind}.yaml"), "--set", "earth_model.origin=[0, 100]"]
+        done = subprocess.run(
+            [sys.executable, "-c", code, *job, "--output", str(folder / "new")],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_a_compiler_that_fails_leaves_nothing_behind(folder, monkeypatch):
+    def fails():
+        raise BackendError("the C compiler /bin/false failed")
+
+    monkeypatch.setattr(passes, "check_compiler", fails)
+    code, text = run(folder, "model")
+    assert code == 2
+    assert "the C compiler /bin/false failed" in text
 
 
 def test_a_machine_without_a_compiler_is_refused_unless_the_job_accepts_the_slow_back_end(

@@ -302,3 +302,14 @@ def test_traces_of_different_lengths_are_refused(tmp_path):
     path.write_bytes(path.read_bytes() + longer.read_bytes()[3600:])
     with pytest.raises(SegyError, match="different lengths, 50 to 70 samples"):
         open_segy(path)
+
+
+def test_a_file_that_may_not_be_read_is_named_with_the_reason(tmp_path, monkeypatch):
+    path = write_segy(tmp_path / "secret.sgy", np.ones((2, 5), dtype=np.float32))
+
+    def refuse(self, *_, **__):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(SegyError, match=r"cannot read .*secret\.sgy: Permission denied"):
+        open_segy(path)

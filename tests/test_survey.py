@@ -10,6 +10,7 @@ from segy_files import line_headers, write_segy
 from wavepipe.pipeline.errors import SegyError, SurveyError
 from wavepipe.pipeline.layouts import make_survey
 from wavepipe.pipeline.segy.gathers import place_samples
+from wavepipe.pipeline.segy.headers import Doubt
 from wavepipe.pipeline.segy.inspect import describe, inspect_segy
 from wavepipe.pipeline.shots import Survey
 from wavepipe.pipeline.survey import apply_outside_policy, read_survey
@@ -508,3 +509,53 @@ def test_an_oblique_line_far_from_the_origin_says_how_its_azimuth_moves_it(tmp_p
     fixed = read_survey(tmp_path / "a.sgy", ndim=2, line_origin=(500000, 6500000), line_azimuth=45)
     assert not _said(fixed, "each 0.01 degrees")
     np.testing.assert_allclose(fixed.source_positions[:, 1], np.sqrt(2) * SOURCES, atol=1e-6)
+
+
+# Files that lost their end
+
+
+def _shots_of(path, counts, **binary):
+    """A file whose shots have so many traces each."""
+    shot = np.repeat(np.arange(len(counts)), counts)
+    headers = {
+        "field_record": shot + 1,
+        "source_x": 100 * shot + 5,
+        "receiver_x": 10 * np.arange(len(shot)),
+    }
+    write_segy(path, _noise(len(shot)), headers, binary)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("counts", "binary", "words"),
+    [
+        ([8, 8, 8, 7], {}, "the last shot of cut.sgy has 7 traces where 8 are usual"),
+        ([8, 9, 3], {}, "the last shot of cut.sgy has 3 traces where 8 are usual"),
+        ([5], {"traces_per_ensemble": 8}, "has 5 traces where 8 are usual"),
+        (
+            [8, 8],
+            {"revision_major": 2, "n_traces": 24},
+            "cut.sgy holds 16 traces, and its own header says 24",
+        ),
+    ],
+    ids=["one trace", "varying", "one shot", "revision 2"],
+)
+def test_a_file_that_lost_its_end_is_doubted(tmp_path, counts, binary, words):
+    survey = read_survey(_shots_of(tmp_path / "cut.sgy", counts, **binary), ndim=2)
+    doubts = [note for note in survey.assumptions if isinstance(note, Doubt)]
+    assert len(doubts) == 1
+    assert words in doubts[0]
+
+
+@pytest.mark.parametrize("counts", [[8, 8, 8, 8], [8, 6, 9, 7], [8, 8, 8, 9], [4, 8, 4]])
+def test_whole_files_are_not_doubted(tmp_path, counts):
+    survey = read_survey(_shots_of(tmp_path / "whole.sgy", counts), ndim=2)
+    assert not any(isinstance(note, Doubt) for note in survey.assumptions)
+
+
+def test_an_interval_that_varies_between_traces_is_doubted(tmp_path):
+    path = tmp_path / "vary.sgy"
+    _line(path, interval=np.repeat([4000, 2000], [9, 3]))
+    survey = read_survey(path, ndim=2)
+    assert survey.dt == 0.004
+    assert _said(survey, "2000 us in 3 traces, 4000 us in 9 traces); 4000 us is used for all")

@@ -85,13 +85,15 @@ class LazyGroup(click.Group):
             code = error.exit_code
         except WavepipeError as error:
             click.echo(f"Error: {error}", err=True)
-            code = exit_codes.REFUSED
+            # Once the work has begun, a lost scheduler or a full disk stops it from outside.
+            stopped = progress.run_folder is not None and isinstance(error, RuntimeError)
+            code = exit_codes.STOPPED if stopped else exit_codes.REFUSED
         except (click.Abort, KeyboardInterrupt):
             code = _interrupted(progress)
         except BrokenPipeError:
             # The reader of our output, such as `head`, has gone; there is no one to tell.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code = exit_codes.DONE
+            code = exit_codes.DONE if progress.run_folder is None else exit_codes.STOPPED
         except Exception as error:
             code = _unexpected(error, progress)
         sys.exit(code)

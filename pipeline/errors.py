@@ -19,5 +19,9 @@ class RunFolderError(WavepipeError, ValueError):
     """The output folder cannot be used."""
 
 
+class DiskFullError(WavepipeError, RuntimeError):
+    """There is no room left where results are written."""
+
+
 class ClusterError(WavepipeError, RuntimeError):
     """The Dask cluster cannot be reached or started."""

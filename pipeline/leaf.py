@@ -5,6 +5,7 @@ and its own gradient, and what a call of the propagator could choose by itself i
 plan.
 """
 
+import errno
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from wavepipe.pipeline import results
-from wavepipe.pipeline.errors import SegyError, SurveyError
+from wavepipe.pipeline.errors import DiskFullError, SegyError, SurveyError
 from wavepipe.pipeline.evaluation import Evaluation, Wanted, load_evaluation
 from wavepipe.pipeline.filters import band_limit, end_taper
 from wavepipe.pipeline.gathers import band_limited
@@ -101,6 +102,12 @@ def _attempt(evaluation: Evaluation, shots: Shots, compute: Compute) -> Iterator
             warnings.simplefilter("ignore", DispersionWarning)
             partials = compute(evaluation, shots)
     except SHOT_ERRORS as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            # No fault of the shot, and every other would meet it too.
+            raise DiskFullError(
+                f"no room left on the disk while working on shot {shots[0].label}: {error}. "
+                "Make room, or set output.folder to another disk."
+            ) from error
         if len(shots) == 1:
             shot = shots[0]
             yield Partial(failures=(Failure(shot.index, shot.label, str(error)),))

@@ -107,7 +107,7 @@ def velocity_bound(inputs: Inputs) -> float:
             headroom = HEADROOM
         elif bounds[1] > fastest:
             fastest, what = bounds[1], "fwi.parameters.vp.bounds allow"
-    if asked == "auto":
+    if isinstance(asked, str):
         # Models are float32: the nearest one may lie a little above the bound.
         return max(headroom * fastest, float(np.float32(headroom * fastest)))
     given = max(float(asked), float(np.float32(asked)))  # models are float32

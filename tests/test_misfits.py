@@ -95,3 +95,18 @@ def test_the_space_moves_between_models_and_vectors():
     assert projected[1:].max() == 2500.0
     gradient = space.pack_gradient({"vp": np.ones((3, 4))})
     assert gradient.tolist() == [0.0] * 4 + [2.0] * 8
+
+
+@pytest.mark.parametrize("shape", [(40_000, 3), (1, 100_000)])
+def test_threads_do_not_change_the_misfit(shape: tuple[int, int]) -> None:
+    """Many traces, or one very long one: torch would split a plain sum."""
+    generator = torch.Generator().manual_seed(0)
+    synthetic, observed = (torch.randn(shape, generator=generator) for _ in range(2))
+    before, found = torch.get_num_threads(), set()
+    try:
+        for threads in (1, 2, 4):
+            torch.set_num_threads(threads)
+            found.add(l2(synthetic, observed, 0.004).item())
+    finally:
+        torch.set_num_threads(before)
+    assert len(found) == 1

@@ -529,9 +529,9 @@ def _shots_of(path, counts, **binary):
 @pytest.mark.parametrize(
     ("counts", "binary", "words"),
     [
-        ([8, 8, 8, 7], {}, "the last shot of cut.sgy has 7 traces where 8 are usual"),
-        ([8, 9, 3], {}, "the last shot of cut.sgy has 3 traces where 8 are usual"),
-        ([5], {"traces_per_ensemble": 8}, "has 5 traces where 8 are usual"),
+        ([8, 8, 8, 7], {}, "the last shot of cut.sgy has 7 of the usual 8 traces"),
+        ([8, 9, 3], {}, "the last shot of cut.sgy has 3 of the usual 8 traces"),
+        ([5], {"traces_per_ensemble": 8}, "has 5 of the usual 8 traces"),
         (
             [8, 8],
             {"revision_major": 2, "n_traces": 24},

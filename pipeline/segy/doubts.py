@@ -62,7 +62,7 @@ def _short_last_shot(file: SegyFile, shot_of_trace: NDArray[np.int64]) -> list[D
         return []
     return [
         Doubt(
-            f"the last shot of {file.name} has {last} traces where {usual} are usual: the file "
+            f"the last shot of {file.name} has {last} of the usual {usual} traces: the file "
             "may have lost its end. Copy it again, or leave that shot out with survey.shots"
         )
     ]

@@ -242,7 +242,7 @@ def _check_depth_axis(earth: EarthModel, survey: Survey) -> None:
 
 
 def _check_free_surface(job: Job, earth: EarthModel, survey: Survey) -> None:
-    """Refuse sources on a free surface, where the pressure is zero."""
+    """Refuse sources on a free surface, where the pressure is zero; judge receivers there."""
     for face in job.propagator.free_surface:
         if face[0] not in earth.axes:
             raise JobError(
@@ -259,3 +259,15 @@ def _check_free_surface(job: Job, earth: EarthModel, survey: Survey) -> None:
                 f"({face[0]} = {place:g} m), where the pressure is zero. Give source depths "
                 "(survey.depths), or remove the face from propagator.free_surface."
             )
+        depth = survey.receiver_positions[:, axis]
+        silent = int(np.count_nonzero(np.abs(depth - place) < 1e-4 * earth.spacing[axis]))
+        if not silent:
+            continue
+        finding = (
+            f"{silent} of {len(depth)} receivers lie on the free surface {face} ({face[0]} = "
+            f"{place:g} m), where the pressure is zero. Give receiver depths (survey.depths), or "
+            "remove the face from propagator.free_surface."
+        )
+        if silent == len(depth) and job.kind != "model":
+            raise SurveyError(finding)
+        logger.warning("%s", finding)

@@ -187,12 +187,13 @@ def _axis_taps(
     on_grid = np.abs(cells - nearest) <= ON_GRID
     base = np.where(on_grid, nearest, np.floor(cells))
     offsets = np.arange(1 - half_width, half_width + 1)
-    distance = offsets - (cells - base)[:, None]
+    taps = np.zeros((len(cells), 2 * half_width))
+    taps[on_grid & ~absent] = offsets == 0
+    between = ~on_grid & ~absent
+    distance = offsets - (cells - base)[between, None]
     inside = np.clip(1.0 - (distance / half_width) ** 2, 0.0, None)
-    taps = np.sinc(distance) * np.i0(KAISER_BETA * np.sqrt(inside)) * (inside > 0)
-    taps /= taps.sum(axis=1, keepdims=True)
-    taps[on_grid] = offsets == 0
-    taps[absent] = 0.0
+    spread = np.sinc(distance) * np.i0(KAISER_BETA * np.sqrt(inside)) * (inside > 0)
+    taps[between] = spread / spread.sum(axis=1, keepdims=True)
     return (base + offsets[0]).astype(np.int32), taps
 
 

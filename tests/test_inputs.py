@@ -8,7 +8,7 @@ from toy_jobs import settings, write_job, write_models
 
 from wavepipe.pipeline import inputs
 from wavepipe.pipeline.cluster import InProcess
-from wavepipe.pipeline.errors import JobError
+from wavepipe.pipeline.errors import JobError, SurveyError
 from wavepipe.pipeline.job import read_job
 from wavepipe.pipeline.modelling import model_survey
 
@@ -87,3 +87,12 @@ def test_bounds_need_not_hold_where_nothing_may_change(folder):
     write_job(folder, settings("fwi"))
     pairs = ["fwi.parameters.vp.bounds=[1700, 2600]"]
     assert inputs.read_inputs(read_job(folder / "fwi.yaml", pairs)).mask.any()
+
+
+def test_receivers_on_a_free_surface_are_pointed_out(folder):
+    """Where all of them are there, there is nothing to migrate."""
+    at_top = "survey.depths={source: 10, receiver: 0}"
+    free = "propagator.free_surface=[z0]"
+    job = read_job(folder / "rtm.yaml", [at_top, free])
+    with pytest.raises(SurveyError, match="receivers lie on the free surface z0"):
+        inputs.read_inputs(job)

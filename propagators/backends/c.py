@@ -21,7 +21,7 @@ from wavepipe.propagators.backends.source import Source
 from wavepipe.propagators.backends.sweep import Sweep, SweepResult
 from wavepipe.propagators.stencil.program import Program
 
-STRIP_BYTES = 400_000
+STRIP_BYTES = 500_000
 """Of the planes a stencil reads and writes: about half of a core's second-level cache."""
 
 _C_NAMES = {torch.float32: "float", torch.float64: "double"}

@@ -7,7 +7,7 @@ and the bounds of boxes are arguments, so one library serves every window of a s
 from collections.abc import Sequence
 from functools import lru_cache
 
-from wavepipe.propagators.backends.emit_driver import HEADER, time_loop
+from wavepipe.propagators.backends.emit_driver import HEADER, VECTORS, time_loop
 from wavepipe.propagators.backends.layout import rounded
 from wavepipe.propagators.backends.source import Source
 from wavepipe.propagators.stencil.linearise import sources_of_sums
@@ -48,6 +48,7 @@ def emit(plain: Program, sampled: Program | None, slots: tuple[str, ...], dtype:
     source.text = "\n".join(
         [
             HEADER.replace("REAL", dtype),
+            VECTORS[plain.ndim],
             *emitter.functions,
             time_loop(source, plain, sampled, slots, steps),
         ]

@@ -31,7 +31,7 @@ def l2(synthetic: Tensor, observed: Tensor, dt: float) -> Tensor:
     """
     energy = (synthetic - observed).to(torch.float64).square()
     # torch splits a long sum over its threads: short blocks, and a running sum over those.
-    blocks = [block.sum(dim=-1) for block in energy.split(BLOCK, dim=-1)]
+    blocks = [block.sum(dim=-1) for block in torch.split(energy, BLOCK, dim=-1)]
     return 0.5 * dt * torch.stack(blocks).flatten().cumsum(dim=0)[-1]
 
 

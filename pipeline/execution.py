@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,11 @@ class Run:
     def job(self) -> Job:
         """The job."""
         return self.inputs.job
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the survey; hashed once a run, not at every evaluation."""
+        return self.inputs.survey.fingerprint()
 
     @property
     def shots(self) -> tuple[int, ...]:
@@ -170,7 +176,7 @@ class Run:
         start = time.perf_counter()
         path = save_evaluation(evaluation, self.work)
         blocks = batches(shots, self.plan.schedule.batch_shots)
-        name = question_name(path.stem, self.inputs.survey.fingerprint(), blocks)
+        name = question_name(path.stem, self.fingerprint, blocks)
         graph, root = build_graph(name, LEAVES[evaluation.wanted], str(path), blocks)
         with counting(title, len(shots)) as counter:
 

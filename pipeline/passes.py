@@ -83,8 +83,13 @@ def pass_wavelet(inputs: Inputs, max_frequency: float | None) -> NDArray[np.floa
     if max_frequency is None:
         return inputs.wavelet
     taper = end_taper(nt, dt, default_taper(nt, dt, FILTER_BAND * max_frequency))
-    filtered = low_pass(inputs.wavelet, dt, max_frequency)
-    lost = float(np.sum(filtered**2 * (1 - taper**2)) / max(np.sum(filtered**2), 1e-300))
+    return low_pass(inputs.wavelet, dt, max_frequency) * taper
+
+
+def _judge_taper(inputs: Inputs, max_frequency: float | None, tapered: NDArray[np.float64]) -> None:
+    """Warn of a wavelet that rings beyond the record: the data keep what its taper takes."""
+    filtered = low_pass(inputs.wavelet, inputs.survey.dt, max_frequency)
+    lost = 1 - float(np.sum(tapered**2) / np.sum(filtered**2))
     if lost > TAPERED_ENERGY:
         logger.warning(
             "low-passed at %g Hz, the wavelet rings beyond the end of the record: the taper takes "
@@ -93,7 +98,6 @@ def pass_wavelet(inputs: Inputs, max_frequency: float | None) -> NDArray[np.floa
             max_frequency,
             lost,
         )
-    return filtered * taper
 
 
 def velocity_bound(inputs: Inputs) -> float:
@@ -132,6 +136,7 @@ def _plan_pass(inputs: Inputs, max_frequency: float | None, bound: float, time_s
     """What decides the bits in one frequency band."""
     job, survey = inputs.job, inputs.survey
     wavelet = pass_wavelet(inputs, max_frequency)
+    _judge_taper(inputs, max_frequency, wavelet)
     band = bandwidth(wavelet, survey.dt, job.storage.max_gradient_error)
     section = job.propagator
     frequency = section.pml_frequency

@@ -123,3 +123,49 @@ def test_a_figure_that_fails_loses_no_result(folder, monkeypatch, caplog):
     assert (folder / "c" / "image.sgy").exists()
     assert "figures could not be drawn: ValueError: no such colour" in caplog.text
     assert not (folder / "c" / "work").exists()
+
+
+def test_a_full_disk_is_no_fault_of_a_shot():
+    """It stops the run with a remedy, instead of failing every shot in turn."""
+    import errno
+
+    from wavepipe.pipeline.errors import DiskFullError
+    from wavepipe.pipeline.leaf import _attempt
+
+    class Shot:
+        index, label = 0, "7"
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(DiskFullError, match="no room left on the disk while working on shot 7"):
+        list(_attempt(None, [Shot()], full))
+
+
+@pytest.mark.parametrize(("begun", "code"), [(False, 2), (True, 75)])
+def test_what_stops_a_run_from_outside_has_its_own_exit_code(begun, code, monkeypatch, tmp_path):
+    """A lost scheduler refuses a job before the work has begun, and stops it afterwards."""
+    from wavepipe.cli import main
+
+    progress = type("P", (), {"run_folder": tmp_path if begun else None})
+    monkeypatch.setattr(main, "Progress", lambda: progress)
+
+    def lost(*_, **__):
+        raise ClusterError("the scheduler was lost")
+
+    monkeypatch.setattr(main.click.Group, "main", lost)
+    with pytest.raises(SystemExit) as caught:
+        main.cli.main(["model"])
+    assert caught.value.code == code
+
+
+def test_a_band_that_rings_beyond_the_record_is_pointed_out_once(folder, caplog):
+    """When the plan is made, not at every evaluation."""
+    from wavepipe.pipeline import inputs, passes
+
+    pairs = ["fwi.stages=[{max_frequency: 2.5, iterations: 1}]"]
+    read = inputs.read_inputs(read_job(folder / "fwi.yaml", pairs))
+    passes.plan_passes(read)
+    assert caplog.text.count("rings beyond the end of the record") == 1
+    passes.pass_wavelet(read, 2.5)
+    assert caplog.text.count("rings beyond the end of the record") == 1

@@ -4,38 +4,40 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 from torch import Tensor
 
+from wavepipe.propagators.acquisition import Acquisition
 from wavepipe.propagators.backends import choose_backend
+from wavepipe.propagators.backends.sweep import Points
 from wavepipe.propagators.boundary import Boundary
 from wavepipe.propagators.checks import (
-    as_batch,
-    as_positions,
-    checked_amplitudes,
-    checked_nt,
-    checked_scatter,
-    checked_velocity,
     judge_dispersion,
     judge_free_faces,
     judge_interpolation,
     judge_pass_band,
-    velocity_bound,
 )
 from wavepipe.propagators.domain import Domain, normalised_spacing
-from wavepipe.propagators.errors import GeometryError, OptionError
+from wavepipe.propagators.earth_models import (
+    checked_parameters,
+    checked_scatter,
+    judge_solid,
+    step_velocity,
+)
+from wavepipe.propagators.errors import OptionError
 from wavepipe.propagators.interpolation import check_positions
+from wavepipe.propagators.medium import Medium
+from wavepipe.propagators.physics.catalogue import Physics
 from wavepipe.propagators.propagation import Propagation
 from wavepipe.propagators.recording import Recording, RunInfo
 from wavepipe.propagators.resampling import resampled
-from wavepipe.propagators.stability import check_time_step, stable_time_step
 from wavepipe.propagators.stencil.linearise import SCATTERED, born
 from wavepipe.propagators.stencil.page import Face, Page
-from wavepipe.propagators.stencil.program import Program
+from wavepipe.propagators.stencil.program import Port, Program
 from wavepipe.propagators.storage.policy import Storage
 from wavepipe.propagators.time_resampling import (
-    HALF_WIDTH,
     TimeGrid,
     bandwidth,
     plan_time_grid,
@@ -50,7 +52,7 @@ SIGNIFICANT = 1e-2
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to propagate; see `scalar`."""
+    """How to propagate; see `propagate`."""
 
     order: int
     boundary: Boundary
@@ -62,16 +64,6 @@ class Options:
     illumination: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Shots:
-    """Sources and receivers of a batch; see `scalar`."""
-
-    amplitudes: Tensor
-    source_positions: ArrayLike
-    receiver_positions: ArrayLike
-    nt: int | None
-
-
 @dataclass
 class Call:
     """A propagation ready to run, and the clocks and shapes around it."""
@@ -80,39 +72,30 @@ class Call:
     grid: TimeGrid
     options: Options
     propagation: Propagation
-    vp: Tensor
-    """(n_shots or 1, *padded shape), m/s."""
-    amplitudes: Tensor
-    """(n_steps, n_sources of all shots), per cell volume."""
-    n_shots: int
-    n_receivers: int
-    nt_recorded: int
+    coefficients: Mapping[str, Tensor]
+    amplitudes: Mapping[str, Tensor]
+    """Input port -> (n_steps, n_sources of all shots), per cell volume."""
+    acquisition: Acquisition
 
-    @property
-    def time_step(self) -> float:
-        """Internal step, s."""
-        return self.grid.time_step
-
-    def extended(self, scatter: Tensor) -> Tensor:
-        """A perturbation of the model on the padded grid."""
-        inner = self.domain.interior(self.vp)
-        return self.domain.extended(checked_scatter(scatter, inner, self.domain.ndim, self.n_shots))
-
-    def record(self, coefficients: Mapping[str, Tensor]) -> Recording:
+    def record(self) -> Recording:
         """Propagate and return the gathers."""
-        rows = self.propagation.run(self.amplitudes, coefficients)
-        matrix = recording_operator(self.grid, self.options.correct_time_dispersion)
-        samples = resampled(matrix, rows)[: self.nt_recorded]
-        gathers = samples.T.reshape(self.n_shots, self.n_receivers, self.nt_recorded)
-        illumination = self.propagation.illumination
+        run, asked = self.propagation, self.acquisition
+        rows = run.run(self.amplitudes, self.coefficients)
+        gathers = {}
+        for name, positions in asked.receivers.items():
+            shift = _port(run.program.outputs, name).shift
+            matrix = recording_operator(self.grid, self.options.correct_time_dispersion, shift)
+            samples = resampled(matrix, rows[name])[: asked.nt]
+            gathers[name] = samples.T.reshape(asked.n_shots, positions.shape[1], asked.nt)
+        illumination = run.illumination
         if illumination is not None:
             illumination = self.domain.interior(illumination)
-        return Recording({"pressure": gathers}, self._info(), illumination)
+        return Recording(gathers, self._info(), illumination)
 
     def _info(self) -> RunInfo:
         run = self.propagation
         return RunInfo(
-            time_step=self.time_step,
+            time_step=self.grid.time_step,
             n_steps=self.grid.n_steps,
             stride=run.stride,
             method="snapshots" if run.stride else "none",
@@ -122,114 +105,227 @@ class Call:
 
 
 def prepare(
-    vp: Tensor,
+    physics: Physics,
+    models: Mapping[str, Tensor],
     spacing: float | Sequence[float],
     dt: float,
-    shots: Shots,
+    acquisition: Acquisition,
     options: Options,
-    page: Callable[[Page], None],
-    coefficient_of_born: str | None = None,
+    scatter: Mapping[str, Tensor] | None = None,
 ) -> Call:
     """Check everything a user may get wrong and assemble the propagation."""
-    sources = as_positions(shots.source_positions, "source")
-    receivers = as_positions(shots.receiver_positions, "receiver")
-    n_shots, n_sources, ndim = sources.shape
-    if receivers.shape[0] != n_shots or receivers.shape[2] != ndim:
-        raise GeometryError(
-            f"receiver positions have shape {receivers.shape}; with sources of shape "
-            f"{sources.shape} they must be ({n_shots}, n_receivers, {ndim})."
-        )
-    amplitudes = checked_amplitudes(shots.amplitudes, n_shots, n_sources)
-    models = as_batch(checked_velocity(vp), ndim, n_shots, "vp")
+    n_shots, ndim = acquisition.n_shots, acquisition.ndim
+    earth = checked_parameters(physics.name, models, ndim, n_shots)
+    if "vs" in earth:
+        judge_solid(earth["vp"], earth["vs"])
+    vp = earth["vp"]
     domain = Domain(
-        tuple(models.shape[1:]), normalised_spacing(spacing, ndim), options.order, options.boundary
+        tuple(vp.shape[1:]),
+        normalised_spacing(spacing, ndim),
+        options.order,
+        options.boundary,
+        staggered=physics.staggered,
+        solid=physics.solid,
     )
-    free = tuple(options.boundary.free_surface)
-    for positions, what in ((sources, "source"), (receivers, "receiver")):
-        check_positions(positions, domain.spacing, domain.model_shape, what, free)
-        judge_interpolation(positions, domain.spacing, domain.model_shape, options.boundary, what)
-    judge_free_faces(receivers, domain.spacing, domain.model_shape, options.boundary)
-
-    nt = checked_nt(shots.nt, amplitudes.shape[-1])
-    amplitudes = amplitudes[..., : nt + 2 * HALF_WIDTH]  # what comes later is not recorded
-    nt_source = amplitudes.shape[-1]
-    samples = amplitudes.detach().cpu().numpy()
-    velocity = velocity_bound(models, options.velocity_bound)
+    _judge_points(domain, acquisition, physics)
+    samples = acquisition.samples()
+    velocity = step_velocity(
+        earth, options.velocity_bound, domain.spacing, domain.order, staggered=domain.staggered
+    )
     highest = bandwidth(samples, dt, SIGNIFICANT)
-    judge_dispersion(float(models.detach().min()), domain.spacing, highest, domain.order)
-    grid = _clock(dt, max(nt, nt_source), domain, velocity, options)
+    judge_dispersion(earth, domain.spacing, highest, domain.order, staggered=domain.staggered)
+    grid = _clock(dt, acquisition, domain, velocity, options)
     judge_pass_band(grid, highest, correct=options.correct_time_dispersion)
-    internal = _internal(amplitudes.to(models.dtype), grid, options) / domain.cell_volume
+    perturbed = checked_scatter(scatter, earth, ndim, n_shots) if scatter is not None else {}
+    linearised = physics.depending_on(tuple(perturbed), ndim)
     program = _program(
-        page, domain.shape, domain.order, domain.spacing, domain.faces, coefficient_of_born
+        physics,
+        domain.shape,
+        domain.order,
+        domain.spacing,
+        domain.faces,
+        linearised,
+        tuple(acquisition.amplitudes),
+        tuple(acquisition.receivers),
     )
-    like = torch.zeros((), dtype=models.dtype)
+    amplitudes = {
+        name: _internal(one.to(vp.dtype), grid, domain, program, name, options)
+        for name, one in acquisition.amplitudes.items()
+    }
     frequency = options.boundary.pml_frequency
     if frequency is None:
         frequency = peak_frequency(samples, dt)
+    like = torch.zeros((), dtype=vp.dtype)
     propagation = Propagation(
         program=program,
-        backend=choose_backend(options.backend, models.dtype),
+        backend=choose_backend(options.backend, vp.dtype),
         storage=options.storage,
         time_step=grid.time_step,
         profiles=domain.profiles(program, grid.time_step, velocity, frequency, like),
-        sources=domain.points(sources),
-        receivers=domain.points(receivers),
-        port="pressure",
-        forward_bandwidth=bandwidth(
-            internal.detach().T.numpy(), grid.time_step, options.storage.tolerance
+        sources={
+            name: _points(domain, program, name, where, source=True)
+            for name, where in acquisition.sources.items()
+        },
+        receivers={
+            name: _points(domain, program, name, where, source=False)
+            for name, where in acquisition.receivers.items()
+        },
+        forward_bandwidth=max(
+            bandwidth(rows.detach().T.numpy(), grid.time_step, options.storage.tolerance)
+            for rows in amplitudes.values()
         ),
-        illuminated=_illuminated(options, coefficient_of_born),
+        illuminated=_illuminated(physics, program, options, linearised),
+        silent=scatter is not None
+        and not any(bool(one.detach().any()) for one in perturbed.values()),
     )
+    padded = {name: domain.extended(one) for name, one in earth.items()}
+    tangent = {name: domain.extended(one) for name, one in perturbed.items()}
     return Call(
         domain=domain,
         grid=grid,
         options=options,
         propagation=propagation,
-        vp=domain.extended(models),
-        amplitudes=internal,
-        n_shots=n_shots,
-        n_receivers=receivers.shape[1],
-        nt_recorded=nt,
+        coefficients=_coefficients(physics, padded, tangent, linearised, grid, domain),
+        amplitudes=amplitudes,
+        acquisition=acquisition,
     )
 
 
-def _clock(dt: float, nt: int, domain: Domain, velocity: float, options: Options) -> TimeGrid:
+def _judge_points(domain: Domain, acquisition: Acquisition, physics: Physics) -> None:
+    """Refuse positions where no point can be, warn of those where it is of little use."""
+    free = tuple(domain.boundary.free_surface)
+    grid = (domain.spacing, domain.model_shape)
+    for named, what in ((acquisition.sources, "source"), (acquisition.receivers, "receiver")):
+        for positions in named.values():
+            check_positions(positions, *grid, what, free)
+            judge_interpolation(positions, *grid, domain.boundary, what)
+    if "pressure" in acquisition.receivers and not physics.solid:
+        judge_free_faces(acquisition.receivers["pressure"], *grid, domain.boundary)
+
+
+def _points(
+    domain: Domain, program: Program, name: str, where: NDArray[np.float64], *, source: bool
+) -> Points:
+    port = _port(program.inputs if source else program.outputs, name)
+    enters = ("velocity" if port.inner else "stress") if source else ""
+    return domain.points(where, program.halves[port.field], enters=enters)
+
+
+def _clock(
+    dt: float, acquisition: Acquisition, domain: Domain, velocity: float, options: Options
+) -> TimeGrid:
     step = options.time_step
     if step is None:
-        step = min(dt, stable_time_step(domain.spacing, velocity, options.order))
+        step = min(dt, domain.stable_time_step(velocity))
     elif step > dt * (1 + 1e-9):
         raise OptionError(f"time_step {step:.6g} s is longer than dt {dt:.6g} s; use at most dt.")
     else:
-        check_time_step(step, domain.spacing, velocity, options.order)
-    return plan_time_grid(dt, nt, step, options.correct_time_dispersion)
+        domain.check_time_step(step, velocity)
+    longest = max(one.shape[-1] for one in acquisition.amplitudes.values())
+    return plan_time_grid(
+        dt,
+        max(acquisition.nt, longest),
+        step,
+        options.correct_time_dispersion,
+        staggered=domain.staggered,
+    )
 
 
 @lru_cache(maxsize=64)
 def _program(
-    page: Callable[[Page], None],
+    physics: Physics,
     shape: tuple[int, ...],
     order: int,
     spacing: tuple[float, ...],
     faces: tuple[tuple[Face, Face], ...],
-    linearised: str | None,
+    linearised: tuple[str, ...],
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
 ) -> Program:
-    """One program object per grid and physics: what is derived from it is cached by identity."""
-    sheet = Page(shape, order, spacing, faces)
-    page(sheet)
-    program = sheet.program()
+    """One program object per grid, physics and ports: what is derived from it is cached by it."""
+    page = Page(shape, order, spacing, faces)
+    physics.page(page)
+    program = page.program().with_ports(inputs, outputs)
     return born(program, linearised) if linearised else program
 
 
-def _illuminated(options: Options, linearised: str | None) -> str | None:
+def _coefficients(
+    physics: Physics,
+    earth: Mapping[str, Tensor],
+    scatter: Mapping[str, Tensor],
+    linearised: tuple[str, ...],
+    grid: TimeGrid,
+    domain: Domain,
+) -> dict[str, Tensor]:
+    """Coefficient arrays of the program; those of a perturbation are its directional derivative."""
+
+    def of(models: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return physics.coefficients(Medium(models, grid.time_step, domain.free))
+
+    found = of(earth)
+    if not linearised:
+        return found
+    shots = max(len(one) for one in scatter.values())
+    models = {n: one.expand(max(shots, len(one)), *one.shape[1:]) for n, one in earth.items()}
+    changes = _derivative(of, models, scatter, linearised)
+    return found | {name + SCATTERED: one for name, one in changes.items()}
+
+
+def _derivative(
+    of: Callable[[Mapping[str, Tensor]], dict[str, Tensor]],
+    models: Mapping[str, Tensor],
+    direction: Mapping[str, Tensor],
+    wanted: tuple[str, ...],
+) -> dict[str, Tensor]:
+    """Derivative of some results in a direction, itself differentiable.
+
+    It is the transpose of the transpose: ``J v = d/du <J' u, v>``.
+    """
+    followed = any(one.requires_grad for one in (*models.values(), *direction.values()))
+    keeps = torch.is_grad_enabled() and followed
+    with torch.enable_grad():
+        variables = {
+            name: one if one.requires_grad else one.detach().requires_grad_()
+            for name, one in models.items()
+        }
+        results = of(variables)
+        outputs = [results[name] for name in wanted]
+        weights = [torch.zeros_like(one).requires_grad_() for one in outputs]
+        inputs = [variables[name] for name in direction]
+        back = torch.autograd.grad(outputs, inputs, weights, create_graph=True)
+        found = torch.autograd.grad(back, weights, list(direction.values()), create_graph=keeps)
+    return {
+        name: one if keeps else one.detach() for name, one in zip(wanted, found, strict=True)
+    }
+
+
+def _illuminated(
+    physics: Physics, program: Program, options: Options, linearised: tuple[str, ...]
+) -> tuple[str, ...]:
     if not options.illumination:
-        return None
-    return linearised + SCATTERED if linearised else "c2"
+        return ()
+    names = tuple(name for name in physics.illuminated if name in program.coefficients)
+    return tuple(f"{name}{SCATTERED}" for name in names) if linearised else names
 
 
-def _internal(amplitudes: Tensor, grid: TimeGrid, options: Options) -> Tensor:
-    """Amplitudes on the internal clock, (n_steps, n_sources of all shots)."""
+def _internal(
+    amplitudes: Tensor,
+    grid: TimeGrid,
+    domain: Domain,
+    program: Program,
+    name: str,
+    options: Options,
+) -> Tensor:
+    """Amplitudes of a port on the internal clock, (n_steps, n_sources of all shots)."""
+    port = _port(program.inputs, name)
     rows = amplitudes.flatten(0, 1).T
     if rows.shape[0] < grid.nt:
         rows = torch.nn.functional.pad(rows, (0, 0, 0, grid.nt - rows.shape[0]))
-    return resampled(source_operator(grid, options.correct_time_dispersion), rows)
+    matrix = source_operator(grid, options.correct_time_dispersion, port.shift)
+    per_step = 1.0 if port.factors else grid.time_step
+    return resampled(matrix, rows) * (per_step / domain.cell_volume)
+
+
+def _port(ports: Sequence[Port], name: str) -> Port:
+    """The first port of a name: they agree in where and when they act."""
+    return next(port for port in ports if port.name == name)

@@ -1,6 +1,7 @@
 """What a user may get wrong in a call, found at the door."""
 
 import warnings
+from collections.abc import Mapping
 from numbers import Integral
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor
 from wavepipe.propagators.boundary import Boundary
 from wavepipe.propagators.errors import DispersionError, GeometryError, ModelError, OptionError
 from wavepipe.propagators.interpolation import HALF_WIDTH, ON_GRID
-from wavepipe.propagators.stability import DispersionWarning, check_dispersion
+from wavepipe.propagators.stability import DispersionWarning, Wave, check_dispersion
 from wavepipe.propagators.time_resampling import TimeGrid, pass_band
 
 TO_THE_USER = 5
@@ -41,30 +42,12 @@ def as_batch(model: Tensor, ndim: int, n_shots: int, name: str) -> Tensor:
     )
 
 
-def checked_velocity(vp: Tensor) -> Tensor:
-    """A velocity model that can be propagated."""
-    if not isinstance(vp, Tensor) or vp.dtype not in (torch.float32, torch.float64):
-        raise ModelError(f"vp must be a torch tensor of float32 or float64, not {_kind(vp)}.")
-    if vp.device.type != "cpu":
-        raise OptionError(f"vp is on device {vp.device}; propagation runs on the CPU: vp.cpu().")
-    values = vp.detach()
-    slowest, fastest = torch.aminmax(values)  # NaN in either if there is one
-    if not (slowest > 0 and fastest < float("inf")):
-        bad = ~(values > 0) | ~torch.isfinite(values)
-        cell = tuple(int(i) for i in bad.nonzero()[0])
-        raise ModelError(
-            f"vp is {float(values[cell]):.6g} m/s at cell {cell} ({int(bad.sum())} such cells); "
-            "velocities must be finite and positive."
-        )
-    return vp
-
-
 def checked_amplitudes(amplitudes: Tensor, n_shots: int, n_sources: int) -> Tensor:
     """Finite real amplitudes (n_shots, n_sources, nt)."""
     if not isinstance(amplitudes, Tensor) or amplitudes.shape[:2] != (n_shots, n_sources):
         raise GeometryError(
-            f"source amplitudes have shape {_kind(amplitudes)}; with these source positions they "
-            f"must be a tensor ({n_shots}, {n_sources}, nt)."
+            f"source amplitudes are {described(amplitudes)}; with these source positions they must "
+            f"be a tensor ({n_shots}, {n_sources}, nt)."
         )
     if amplitudes.is_complex():
         raise GeometryError(f"source amplitudes are {amplitudes.dtype}; they must be real.")
@@ -79,34 +62,6 @@ def checked_amplitudes(amplitudes: Tensor, n_shots: int, n_sources: int) -> Tens
     return amplitudes
 
 
-def velocity_bound(models: Tensor, bound: float | None) -> float:
-    """The bound given, or the fastest velocity."""
-    fastest = float(models.detach().max())
-    if bound is None:
-        return fastest
-    if not bound >= fastest:
-        raise ModelError(
-            f"vp reaches {fastest:.6g} m/s, beyond velocity_bound = {bound:.6g} m/s that fixes the "
-            "time step. Raise velocity_bound or bound the model."
-        )
-    return float(bound)
-
-
-def checked_scatter(scatter: Tensor, like: Tensor, ndim: int, n_shots: int) -> Tensor:
-    """A perturbation with the shape, batch and dtype of a model; a shared one serves every shot."""
-    if not isinstance(scatter, Tensor):
-        raise ModelError(f"scatter must be a torch tensor, not {_kind(scatter)}.")
-    batch = as_batch(scatter, ndim, n_shots, "scatter")
-    if batch.shape[1:] != like.shape[1:]:
-        raise ModelError(
-            f"scatter has shape {tuple(scatter.shape)}; it must have the shape of vp, "
-            f"{tuple(like.shape[1:])}."
-        )
-    if not torch.isfinite(batch.detach()).all():
-        raise ModelError("scatter has NaN or infinite values; it is a perturbation in m/s.")
-    return batch.to(like).expand(max(len(batch), len(like)), *batch.shape[1:])
-
-
 def checked_nt(nt: int | None, nt_source: int) -> int:
     """Samples to record."""
     if nt is None:
@@ -117,13 +72,39 @@ def checked_nt(nt: int | None, nt_source: int) -> int:
 
 
 def judge_dispersion(
-    slowest: float, spacing: tuple[float, ...], frequency: float, order: int
+    earth: Mapping[str, Tensor],
+    spacing: tuple[float, ...],
+    frequency: float,
+    order: int,
+    *,
+    staggered: bool,
 ) -> None:
     """Warn of frequencies the grid cannot carry; a test with noise is not refused, a job is."""
+    slowest, wave = slowest_wave(earth)
     try:
-        check_dispersion(slowest, spacing, frequency, order, stacklevel=TO_THE_USER + 1)
+        check_dispersion(
+            slowest,
+            spacing,
+            frequency,
+            order,
+            staggered=staggered,
+            wave=wave,
+            stacklevel=TO_THE_USER + 1,
+        )
     except DispersionError as error:
         warnings.warn(str(error), DispersionWarning, stacklevel=TO_THE_USER)
+
+
+def slowest_wave(earth: Mapping[str, Tensor]) -> tuple[float, Wave]:
+    """Velocity of an earth model's slowest wave, m/s, and which it is; vs = 0 is no wave."""
+    slowest = float(earth["vp"].detach().min())
+    if "vs" not in earth:
+        return slowest, ""
+    shear = earth["vs"].detach()
+    shear = shear[shear > 0]
+    if shear.numel() and float(shear.min()) < slowest:
+        return float(shear.min()), "S"
+    return slowest, "P"
 
 
 def judge_pass_band(grid: TimeGrid, frequency: float, *, correct: bool) -> None:
@@ -189,6 +170,9 @@ def judge_interpolation(
                 return
 
 
-def _kind(value: object) -> str:
-    shape = getattr(value, "shape", None)
-    return f"{type(value).__name__} of {getattr(value, 'dtype', '?')} {tuple(shape or ())}"
+def described(value: object) -> str:
+    """What a value is, for a message: its type, and its dtype and shape if it has them."""
+    kind = type(value).__name__
+    if not hasattr(value, "shape") or not hasattr(value, "dtype"):
+        return kind
+    return f"{kind} of {value.dtype} {tuple(value.shape)}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
@@ -13,8 +14,10 @@ from wavepipe.propagators.axes import axis_name
 from wavepipe.propagators.backends.sweep import Points
 from wavepipe.propagators.boundary import Boundary
 from wavepipe.propagators.errors import ModelError, OptionError
-from wavepipe.propagators.interpolation import point_weights
+from wavepipe.propagators.interpolation import FaceKind, divided_by_norm, point_weights
+from wavepipe.propagators.stability import check_time_step, stable_time_step
 from wavepipe.propagators.stencil.derivatives import ORDERS
+from wavepipe.propagators.stencil.one_sided import closed_gain, one_sided
 from wavepipe.propagators.stencil.page import Face, Page
 from wavepipe.propagators.stencil.program import Program
 
@@ -31,6 +34,10 @@ class Domain:
     spacing: tuple[float, ...]
     order: int
     boundary: Boundary
+    staggered: bool = False
+    """First differences on the staggered grid."""
+    solid: bool = False
+    """One-sided differences at free faces."""
 
     def __post_init__(self) -> None:
         if self.order not in ORDERS:
@@ -45,16 +52,52 @@ class Domain:
             needed = 2 + sum(
                 w for w, m in zip(widths[axis], self.margins[axis], strict=True) if m == 0
             )
-            if n < max(needed, self.order // 2 + 2):
+            needed = max(needed, self.order // 2 + 2)
+            if self.solid and any(self.free[axis]):
+                needed = max(needed, sum(self.free[axis]) * max(one_sided(self.order).plus.shape))
+            if n < needed:
                 raise ModelError(
                     f"the model has {n} cells along {axis_name(axis, ndim)}; order {self.order} "
-                    f"with these layers needs at least {max(needed, self.order // 2 + 2)}."
+                    f"with these layers needs at least {needed}."
                 )
 
     @property
     def ndim(self) -> int:
         """2 or 3."""
         return len(self.model_shape)
+
+    @property
+    def free(self) -> tuple[tuple[bool, bool], ...]:
+        """Whether the low and the high face of each axis are free."""
+        ndim = len(self.model_shape)
+        return tuple(
+            (self.boundary.is_free(a, 0, ndim), self.boundary.is_free(a, 1, ndim))
+            for a in range(ndim)
+        )
+
+    @property
+    def gains(self) -> tuple[float, ...]:
+        """By how much one-sided differences enlarge the largest derivative along each axis."""
+        return tuple(
+            closed_gain(self.order) if self.solid and any(free) else 1.0 for free in self.free
+        )
+
+    def stable_time_step(self, velocity: float) -> float:
+        """Step to use where nothing is faster than `velocity` (m/s), s."""
+        return stable_time_step(
+            self.spacing, velocity, self.order, staggered=self.staggered, gains=self.gains
+        )
+
+    def check_time_step(self, time_step: float, velocity: float) -> None:
+        """Refuse a step (s) that is unstable at `velocity` (m/s) with a StabilityError."""
+        check_time_step(
+            time_step,
+            self.spacing,
+            velocity,
+            self.order,
+            staggered=self.staggered,
+            gains=self.gains,
+        )
 
     @property
     def margins(self) -> tuple[tuple[int, int], ...]:
@@ -86,7 +129,7 @@ class Domain:
             vector = VECTOR if self.ndim == 2 else VECTOR // 2
             if axis == self.ndim - 1:
                 slab = -(-slab // vector) * vector
-            return Face(min(slab, self.shape[axis]), self.boundary.is_free(axis, side, self.ndim))
+            return Face(min(slab, self.shape[axis]), self.free[axis][side])
 
         return tuple(
             (face(axis, 0, low), face(axis, 1, high))
@@ -114,40 +157,71 @@ class Domain:
     def profiles(
         self, program: Program, time_step: float, velocity: float, frequency: float, like: Tensor
     ) -> dict[str, Tensor]:
-        """Layer profiles named by the program's pages, each as long as its axis."""
-        profiles: dict[str, Tensor] = {}
+        """Profiles of the program by name, each as long as its axis."""
+        profiles = {
+            name: torch.as_tensor(values).to(like) for name, values in program.profiles.items()
+        }
         for axis, widths in enumerate(self.boundary.widths(self.ndim)):
-            for side, width in enumerate(widths):
-                place = f"{axis_name(axis, self.ndim)}{side}"
+            for (side, width), half in product(enumerate(widths), (False, True)):
+                place = f"{axis_name(axis, self.ndim)}{side}{'h' if half else ''}"
                 if f"a_{place}" not in program.coefficients:
                     continue
-                cells = self.shape[axis]
                 pair = layer_profiles(
                     width,
-                    cells,
+                    self.shape[axis],
                     self.spacing[axis],
                     time_step,
                     velocity,
                     frequency,
                     high=side == 1,
+                    shift=0.5 if half else 0.0,
                 )
                 for name, values in zip("ab", pair, strict=True):
                     profiles[f"{name}_{place}"] = torch.as_tensor(values).to(like)
         return profiles
 
-    def points(self, positions: NDArray[np.float64]) -> Points:
-        """Grid points and weights of positions (n_shots, n, ndim), m from the model's node 0."""
+    def points(
+        self, positions: NDArray[np.float64], half: Sequence[int] = (), *, enters: str = ""
+    ) -> Points:
+        """Grid points and weights of positions (n_shots, n, ndim), m from the model's node 0.
+
+        Parameters
+        ----------
+        half
+            Axes along which the field lies half a cell after the nodes.
+        enters
+            ``"velocity"`` or ``"stress"`` where amplitudes are added to the field: near a one-sided
+            free face sources weigh otherwise than receivers.
+        """
         n_shots, n, _ = positions.shape
+        faces = self._face_kinds(half, enters)
         spread = point_weights(
             positions.reshape(n_shots * n, self.ndim),
             self.spacing,
             self.model_shape,
-            free_surface=tuple(self.boundary.free_surface),
+            half=half,
+            faces=faces,
             margin=self.margins,
         )
+        if enters and self.solid:
+            spread = divided_by_norm(spread, self.model_shape, self.order, half=half, faces=faces)
         low = np.array([lo for lo, _ in self.margins], dtype=np.int32)
         first = np.arange(n_shots + 1, dtype=np.int64) * n
         return Points(first, spread.rowptr, spread.cells + low, spread.weights)
+
+    def _face_kinds(self, half: Sequence[int], enters: str) -> dict[str, FaceKind]:
+        """What the free faces do to a field."""
+        kinds: dict[str, FaceKind] = {}
+        for axis, side in product(range(self.ndim), (0, 1)):
+            if not self.free[axis][side]:
+                continue
+            kind: FaceKind = "even" if axis in half else "odd"
+            if self.solid:
+                # On the face itself normal strain follows from the others: no source of stress.
+                inside = enters == "stress" and axis not in half
+                kind = "inside" if inside else "one-sided"
+            kinds[f"{axis_name(axis, self.ndim)}{side}"] = kind
+        return kinds
 
 
 def normalised_spacing(spacing: float | Sequence[float], ndim: int) -> tuple[float, ...]:

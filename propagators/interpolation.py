@@ -9,21 +9,33 @@ a point source keeps its strength exactly. An axis on which the point lies on a 
 `KAISER_BETA` minimises the largest error of a plane wave :math:`e^{ikx}` over all positions between
 two nodes and all wavelengths of 5 cells and more (a search in steps of 0.01). That error is 7.1e-4
 per axis, and in any direction of 2-D or 3-D below 2.2e-3; at 20 cells it is 3.2e-4 and vanishes for
-longer waves, at 4 cells it is 1.2e-2.
+longer waves, at 4 cells it is 1.2e-2. Components on a staggered grid are read as well as others:
+"node" here is the component's own.
 
-At a pressure-free face the wavefield is odd about the face's row of nodes: a weight that falls
-outside is subtracted from the node that mirrors it, and the face's own row, where the wavefield
-is zero, gets none.
+A free face is a row of nodes. What its mirror image does to a component is said per face:
+
+- ``"odd"``: the field beyond is the mirror's with the opposite sign (pressure). A weight that falls
+  outside is subtracted from the row's image; the face's own row, where the field is zero, gets
+  none.
+- ``"even"``: the same without the sign (acoustic particle velocity across the face).
+- ``"one-sided"``: nothing is known beyond (elastic velocities and stresses). Points whose stencil
+  would cross the face are read from the rows inside (`wavepipe.propagators.surface_weights`).
+- ``"vanishing"``: one-sided and zero on the face's own row, which gets no weight (tractions read).
+- ``"inside"``: one-sided from the rows after the face's own, which does not take part (sources of
+  normal traction: on the face the normal strain follows from the others).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from wavepipe.propagators.axes import axis_name, face_names
 from wavepipe.propagators.errors import GeometryError
+from wavepipe.propagators.stencil.one_sided import one_sided
+from wavepipe.propagators.surface_weights import surface_weights
 
 HALF_WIDTH = 4
 """Cells on each side that an off-grid point is spread over."""
@@ -36,6 +48,9 @@ ON_GRID = 1e-4
 
 _BLOCK = 512
 
+FaceKind = Literal["odd", "even", "one-sided", "vanishing", "inside"]
+_ONE_SIDED = ("one-sided", "vanishing", "inside")
+
 
 @dataclass(frozen=True)
 class PointWeights:
@@ -44,7 +59,8 @@ class PointWeights:
     rowptr: NDArray[np.int64]
     """(n_points + 1,): the entries of point i are `rowptr[i]` ... `rowptr[i + 1] - 1`."""
     cells: NDArray[np.int32]
-    """(nnz, ndim): grid indices; negative in an absorbing layer before the model."""
+    """(nnz, ndim): grid indices; negative in an absorbing layer before the model. Along an axis on
+    which the component is staggered, index i lies at i + 1/2."""
     weights: NDArray[np.float64]
     """(nnz,): dimensionless; divide by the cell volume for a delta function."""
 
@@ -54,11 +70,12 @@ def point_weights(
     spacing: Sequence[float],
     shape: Sequence[int],
     *,
-    free_surface: Sequence[str] = (),
+    half: Sequence[int] = (),
+    faces: Mapping[str, FaceKind] | None = None,
     margin: Sequence[tuple[int, int]] | None = None,
     half_width: int = HALF_WIDTH,
 ) -> PointWeights:
-    """Spread points over the nodes around them.
+    """Spread points over a component's nodes around them.
 
     Parameters
     ----------
@@ -68,8 +85,11 @@ def point_weights(
         Distance between nodes, per axis.
     shape : sequence of int, (ndim,)
         Nodes of the model, per axis.
-    free_surface : sequence of str
-        Pressure-free faces, such as ``"z0"`` (row 0) or ``"z1"`` (the last row).
+    half : sequence of int
+        Axes along which the component's nodes lie half a cell after the grid's.
+    faces : mapping of str to str
+        Free faces, such as ``"z0"`` (row 0) or ``"z1"`` (the last row), and what they do to the
+        component: ``"odd"``, ``"even"``, ``"one-sided"``, ``"vanishing"`` or ``"inside"``.
     margin : sequence of (int, int), (ndim,), cells
         How far the grid goes on before and after the model; weights beyond it are cut. None: it
         ends with the model. A free face has no nodes beyond it, whatever its margin.
@@ -79,7 +99,7 @@ def point_weights(
     Returns
     -------
     PointWeights
-        Absent points, and points on a free face, have no entries.
+        Absent points, and points on a face where the component is zero, have no entries.
     """
     points = np.atleast_2d(np.asarray(positions, dtype=np.float64))
     n_points, ndim = points.shape
@@ -87,14 +107,48 @@ def point_weights(
     first = np.empty((ndim, n_points), dtype=np.int32)
     taps = np.empty((ndim, n_points, 2 * half_width))
     for axis in range(ndim):
-        first[axis], taps[axis] = _axis_taps(
-            points[:, axis] / spacing[axis], shape[axis], half_width
-        )
-        letter = axis_name(axis, ndim)
-        free = (f"{letter}0" in free_surface, f"{letter}1" in free_surface)
-        _fold(first[axis], taps[axis], shape[axis], free)
-        _cut(first[axis], taps[axis], shape[axis], free, margin[axis])
+        staggered = axis in half
+        cells = _places(points[:, axis] / spacing[axis], shape[axis], staggered)
+        first[axis], taps[axis] = _axis_taps(cells, half_width)
+        kinds = _kinds(faces or {}, axis_name(axis, ndim))
+        last = shape[axis] - 1 - staggered
+        _one_sided(cells, first[axis], taps[axis], last, kinds, staggered)
+        _fold(first[axis], taps[axis], last, kinds, staggered)
+        _cut(first[axis], taps[axis], last, kinds, staggered, margin[axis])
     return _outer(first, taps)
+
+
+def divided_by_norm(
+    points: PointWeights,
+    shape: Sequence[int],
+    order: int,
+    *,
+    half: Sequence[int] = (),
+    faces: Mapping[str, FaceKind] | None = None,
+) -> PointWeights:
+    """Weights of sources: divided by the norm of their rows at one-sided faces.
+
+    Divided by the cell volume too, they are a delta function to the closed differences, and a
+    source and a receiver of the same component are each other's reciprocal.
+
+    Parameters
+    ----------
+    points : PointWeights
+        Of `point_weights` with the same `shape`, `half` and `faces`.
+    order : int
+        Of the differences, 2, 4, 6 or 8.
+    """
+    ndim = len(shape)
+    closure = one_sided(order)
+    weights = points.weights.copy()
+    for axis in range(ndim):
+        norm = closure.half_norm if axis in half else closure.node_norm
+        for end, kind in enumerate(_kinds(faces or {}, axis_name(axis, ndim))):
+            if kind in _ONE_SIDED:
+                depth = points.cells[:, axis]
+                depth = shape[axis] - 1 - (axis in half) - depth if end else depth
+                weights /= np.where(depth < len(norm), norm[np.clip(depth, 0, len(norm) - 1)], 1.0)
+    return replace(points, weights=weights)
 
 
 def check_positions(
@@ -174,15 +228,22 @@ def _refuse(points: NDArray[np.float64], bad: NDArray[np.bool_], what: str, reas
     raise GeometryError(f"Shot {shot}: {what} {index} at ({letters}) = ({place}) m {reason}{more}")
 
 
+def _kinds(faces: Mapping[str, FaceKind], letter: str) -> tuple[FaceKind | None, FaceKind | None]:
+    return faces.get(f"{letter}0"), faces.get(f"{letter}1")
+
+
+def _places(cells: NDArray[np.float64], n: int, half: bool) -> NDArray[np.float64]:
+    """Indices of the component; points just outside the model are on its edge."""
+    inside = np.clip(cells, 0, n - 1)
+    return np.where(np.abs(cells - inside) <= ON_GRID, inside, cells) - 0.5 * half
+
+
 def _axis_taps(
-    cells: NDArray[np.float64], n: int, half_width: int
+    cells: NDArray[np.float64], half_width: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     """First node and weights along one axis; all weights zero where the coordinate is NaN."""
     absent = np.isnan(cells)
     cells = np.where(absent, 0.0, cells)
-    cells = np.where(
-        np.abs(cells - np.clip(cells, 0, n - 1)) <= ON_GRID, np.clip(cells, 0, n - 1), cells
-    )
     nearest = np.rint(cells)
     on_grid = np.abs(cells - nearest) <= ON_GRID
     base = np.where(on_grid, nearest, np.floor(cells))
@@ -197,31 +258,59 @@ def _axis_taps(
     return (base + offsets[0]).astype(np.int32), taps
 
 
-def _fold(
-    first: NDArray[np.int32], taps: NDArray[np.float64], n: int, free: tuple[bool, bool]
+def _one_sided(
+    cells: NDArray[np.float64],
+    first: NDArray[np.int32],
+    taps: NDArray[np.float64],
+    last: int,
+    kinds: tuple[FaceKind | None, FaceKind | None],
+    half: bool,
 ) -> None:
-    """Mirror weights beyond free faces, with the opposite sign, in place.
+    """Take stencils that cross a one-sided face from the rows inside instead, in place."""
+    width = taps.shape[1]
+    for end, kind in enumerate(kinds):
+        if kind not in _ONE_SIDED:
+            continue
+        top = int(kind == "inside")
+        depth = (last - cells if end else cells) - top
+        outmost = (last - (first + width - 1) if end else first) - top
+        crossing = (outmost < 0) & (np.count_nonzero(taps, axis=1) > 1)
+        rows = min(width, last + 1 - top)
+        weights = np.zeros((np.count_nonzero(crossing), width))
+        weights[:, :rows] = surface_weights(depth[crossing], rows, top + 0.5 * half)
+        taps[crossing] = weights[:, ::-1] if end else weights
+        first[crossing] = last - top - (width - 1) if end else top
+        if kind != "one-sided" and not half:
+            taps[first[:, None] + np.arange(width) == (last if end else 0)] = 0.0
+
+
+def _fold(
+    first: NDArray[np.int32],
+    taps: NDArray[np.float64],
+    last: int,
+    kinds: tuple[FaceKind | None, FaceKind | None],
+    half: bool,
+) -> None:
+    """Mirror weights beyond odd and even faces, in place.
 
     The mirror of a node that the stencil reaches is nearer to the point than the node, so it is
     one of the stencil's own: folding moves weight between its taps.
     """
-    if not any(free):
+    signs = [{"odd": -1.0, "even": 1.0}.get(kind or "") for kind in kinds]
+    if signs == [None, None]:
         return
     points, k = np.arange(len(first)), np.arange(taps.shape[1])
     nodes = first[:, None] + k
-    mirrored, sign = nodes.copy(), np.ones_like(taps)
-    if all(free):
-        period = 2 * (n - 1)
-        mirrored %= period
-        sign[mirrored > n - 1] = -1.0
-        mirrored = np.where(mirrored > n - 1, period - mirrored, mirrored)
-    else:
-        beyond = nodes < 0 if free[0] else nodes > n - 1
-        sign[beyond] = -1.0
-        mirrored = np.where(beyond, (0 if free[0] else 2 * (n - 1)) - nodes, nodes)
-    on_face = (free[0] & (mirrored == 0)) | (free[1] & (mirrored == n - 1))
-    sign[on_face] = 0.0
-    slots = np.clip(mirrored - first[:, None], 0, len(k) - 1)
+    sign = np.ones_like(taps)
+    for _ in k:  # between two faces close together, images of images
+        for end, factor in enumerate(signs):
+            if factor is not None:
+                beyond = nodes > last if end else nodes < 0
+                nodes = np.where(beyond, (2 * last + half if end else -half) - nodes, nodes)
+                sign[beyond] *= factor
+                if factor < 0 and not half:
+                    sign[nodes == (last if end else 0)] = 0.0
+    slots = np.clip(nodes - first[:, None], 0, len(k) - 1)
     folded = np.zeros_like(taps)
     np.add.at(folded, (points[:, None], slots), sign * taps)
     taps[...] = folded
@@ -230,13 +319,14 @@ def _fold(
 def _cut(
     first: NDArray[np.int32],
     taps: NDArray[np.float64],
-    n: int,
-    free: tuple[bool, bool],
+    last: int,
+    kinds: tuple[FaceKind | None, FaceKind | None],
+    half: bool,
     margin: tuple[int, int],
 ) -> None:
     """Drop weights beyond the grid, in place."""
-    low = 0 if free[0] else -margin[0]
-    high = n - 1 + (0 if free[1] else margin[1])
+    low = -margin[0] if kinds[0] is None else 0
+    high = last + half + margin[1] if kinds[1] is None else last
     nodes = first[:, None] + np.arange(taps.shape[1])
     taps[(nodes < low) | (nodes > high)] = 0.0
 

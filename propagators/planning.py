@@ -1,24 +1,18 @@
 """What a call will cost, from the code that will run it, before anything is allocated."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wavepipe.propagators.backends.layout import layouts, rounded
 from wavepipe.propagators.boundary import Boundary
 from wavepipe.propagators.domain import Domain, normalised_spacing
-from wavepipe.propagators.errors import OptionError
-from wavepipe.propagators.physics.scalar import scalar
-from wavepipe.propagators.stability import stable_time_step
+from wavepipe.propagators.physics.catalogue import known_physics
 from wavepipe.propagators.stencil.adjoint import adjoint
 from wavepipe.propagators.stencil.linearise import SCATTERED, with_sums
 from wavepipe.propagators.stencil.linearise import born as linearised
-from wavepipe.propagators.stencil.page import Page
 from wavepipe.propagators.stencil.program import Program
 from wavepipe.propagators.storage.policy import ADJOINT_ALLOWANCE, Storage, largest_stride
 from wavepipe.propagators.time_resampling import plan_time_grid
-
-PHYSICS: dict[str, tuple[Callable[[Page], None], tuple[str, ...]]] = {"scalar": (scalar, ("c2",))}
-"""Name -> page, and the coefficients whose gradient an inversion wants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +48,7 @@ def plan_call(
     *,
     velocity_bound: float,
     physics: str = "scalar",
+    wanted: Sequence[str] = ("vp",),
     order: int = 4,
     boundary: Boundary = Boundary(),
     time_step: float | None = None,
@@ -75,11 +70,15 @@ def plan_call(
     dt : s
     nt
         Samples of `dt`.
+    n_receivers
+        Of a shot, all components together.
     velocity_bound : m/s
+    wanted
+        Parameters of the earth model whose gradient is wanted.
     gradient
-        Whether the earth model's gradient is wanted.
+        Whether it is.
     born
-        Whether it is that of a perturbation, as for migration: nothing is scattered forward.
+        Whether it is that of their perturbation, as for migration: nothing is scattered forward.
     max_frequency, adjoint_frequency : Hz
         Highest frequency of the sources and of the adjoint sources; 1.5 times the sources'
         if None.
@@ -89,24 +88,31 @@ def plan_call(
     OptionError, ModelError
         As the propagator would.
     """
-    if physics not in PHYSICS:
-        raise OptionError(f"physics {physics!r} does not exist; use {', '.join(PHYSICS)}.")
+    found = known_physics(physics)
     shape = tuple(shape)
-    domain = Domain(shape, normalised_spacing(spacing, len(shape)), order, boundary)
-    step = time_step or min(dt, stable_time_step(domain.spacing, velocity_bound, order))
-    grid = plan_time_grid(dt, nt, step, correct_time_dispersion)
-    page, wanted = PHYSICS[physics]
+    domain = Domain(
+        shape,
+        normalised_spacing(spacing, len(shape)),
+        order,
+        boundary,
+        staggered=found.staggered,
+        solid=found.solid,
+    )
+    step = time_step or min(dt, domain.stable_time_step(velocity_bound))
+    grid = plan_time_grid(dt, nt, step, correct_time_dispersion, staggered=found.staggered)
     sheet = domain.page()
-    page(sheet)
+    found.page(sheet)
     program = sheet.program()
     turned = program
+    arrays = found.depending_on(tuple(wanted), len(shape))
     if born:
-        turned = linearised(program, wanted[0])
-        wanted = (wanted[0] + SCATTERED,)
+        turned = linearised(program, arrays)
+        arrays = tuple(name + SCATTERED for name in arrays)
     itemsize = {"float32": 4, "float64": 8}[dtype]
     cells = _product(domain.shape)
     traces = grid.n_steps * n_shots * (n_receivers + 1) * itemsize
-    models = 3 * cells * n_shots * itemsize  # vp continued into the layers, c2 and their chain
+    # The earth model continued into the layers, its coefficients, and their chain.
+    models = 3 * len(found.parameters) * cells * n_shots * itemsize
     forward = _array_bytes(program, n_shots, itemsize)
     if not gradient:
         return CallPlan(step, grid.n_steps, 0, cells, 0, forward + models + 2 * traces)
@@ -114,13 +120,11 @@ def plan_call(
     stride = storage.stride
     if stride == "auto":
         stride = largest_stride(step, max_frequency, reaches)
-    kept = {name for (c, _), name in with_sums(turned, wanted).sums.items() if c in wanted}
+    kept = {name for (c, _), name in with_sums(turned, arrays).sums.items() if c in arrays}
     slot = _product((*domain.shape[:-1], rounded(domain.shape[-1], itemsize)))
     history = len(kept) * n_shots * -(-grid.n_steps // stride) * slot * itemsize
-    backward = _array_bytes(adjoint(turned, wanted, sources=False).program, n_shots, itemsize)
-    backward += (2 * cells * n_shots * itemsize if born else 0) + 2 * len(
-        wanted
-    ) * cells * n_shots * itemsize
+    backward = _array_bytes(adjoint(turned, arrays, sources=False).program, n_shots, itemsize)
+    backward += 2 * (len(arrays) + born) * cells * n_shots * itemsize
     peak = history + max(forward, backward) + models + 3 * traces
     return CallPlan(step, grid.n_steps, stride, cells, history, peak)
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from wavepipe.propagators.backends.sweep import Backend, History, Injection, Points, Sweep
 from wavepipe.propagators.errors import StorageError
 from wavepipe.propagators.stencil.adjoint import adjoint, pruned
+from wavepipe.propagators.stencil.inline import inlined
 from wavepipe.propagators.stencil.linearise import (
     SCATTERED,
     gradient_name,
@@ -40,33 +41,44 @@ class Propagation:
     time_step: float
     profiles: Mapping[str, Tensor]
     """Absorbing-layer profiles, (n,) along one axis."""
-    sources: Points
-    receivers: Points
-    port: str
-    """Name of the input and output port used."""
+    sources: Mapping[str, Points]
+    """By input port."""
+    receivers: Mapping[str, Points]
+    """By output port."""
     forward_bandwidth: float
     """Hz; of the sources on the internal clock."""
-    illuminated: str | None = None
-    """Coefficient whose stored sums make the illumination."""
+    illuminated: tuple[str, ...] = ()
+    """Coefficients whose stored sums make the illumination."""
     silent: bool = False
     """A Born program whose perturbations are zero: nothing is scattered."""
     stride: int = 0
     kept_bytes: int = 0
     illumination: Tensor | None = field(default=None, repr=False)
 
-    def run(self, amplitudes: Tensor, coefficients: Mapping[str, Tensor]) -> Tensor:
-        """Recorded values (n_steps, n_points) for amplitudes (n_steps, n_sources).
+    def run(
+        self, amplitudes: Mapping[str, Tensor], coefficients: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """Recorded values (n_steps, n_points) by output port.
+
+        Parameters
+        ----------
+        amplitudes : each (n_steps, n_sources)
+            By input port.
+        coefficients : each (n_shots or 1, *grid)
 
         Raises
         ------
         StorageError
             A gradient of the earth model is wanted but nothing may be kept, or it does not fit.
         """
-        names = tuple(coefficients)
-        rows: Tensor = _Propagate.apply(  # type: ignore[no-untyped-call]
-            self, names, amplitudes, *coefficients.values()
+        rows: tuple[Tensor, ...] = _Propagate.apply(  # type: ignore[no-untyped-call]
+            self,
+            tuple(amplitudes),
+            tuple(coefficients),
+            *amplitudes.values(),
+            *coefficients.values(),
         )
-        return rows
+        return dict(zip(self.receivers, rows, strict=True))
 
 
 def tree_sum(values: Tensor) -> Tensor:
@@ -85,29 +97,36 @@ def tree_sum(values: Tensor) -> Tensor:
 class _Propagate(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, call: Propagation, names: tuple[str, ...], amplitudes: Tensor, *arrays: Tensor
-    ) -> Tensor:
-        coefficients = dict(zip(names, arrays, strict=True))
-        wanted = tuple(
-            n for n, needed in zip(names, ctx.needs_input_grad[3:], strict=True) if needed
-        )
+        ctx: Any,
+        call: Propagation,
+        ports: tuple[str, ...],
+        names: tuple[str, ...],
+        *tensors: Tensor,
+    ) -> tuple[Tensor, ...]:
+        amplitudes = dict(zip(ports, tensors, strict=False))
+        coefficients = dict(zip(names, tensors[len(ports) :], strict=True))
+        needed = ctx.needs_input_grad[3 + len(ports) :]
+        wanted = tuple(n for n, needs in zip(names, needed, strict=True) if needs)
         sweep = _forward_sweep(call, amplitudes, coefficients)
         if wanted:
             sweep = _keeping(call, sweep, wanted, ADJOINT_ALLOWANCE * call.forward_bandwidth)
         if call.silent and all(name.endswith(SCATTERED) for name in wanted):
-            recorded = amplitudes.new_zeros(sweep.n_steps, call.receivers.count)
+            recorded = {
+                name: torch.zeros(sweep.n_steps, points.count, dtype=sweep.dtype)
+                for name, points in call.receivers.items()
+            }
             if wanted:
                 call.backend.run(_background(sweep))
         else:
-            recorded = call.backend.run(sweep).recorded[call.port]
-        ctx.call, ctx.names, ctx.wanted, ctx.sweep = call, names, wanted, sweep
-        ctx.save_for_backward(amplitudes, *arrays)
+            recorded = dict(call.backend.run(sweep).recorded)
+        ctx.call, ctx.ports, ctx.names, ctx.wanted, ctx.sweep = call, ports, names, wanted, sweep
+        ctx.save_for_backward(*tensors[len(ports) :])
         if call.illuminated and sweep.history:
             call.illumination = _illumination(call, sweep)
-        return recorded
+        return tuple(recorded[name] for name in call.receivers)
 
     @staticmethod
-    def backward(ctx: Any, residual: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *residuals: Tensor) -> tuple[Tensor | None, ...]:
         call, sweep = ctx.call, ctx.sweep
         if torch.is_grad_enabled():  # create_graph=True
             raise RuntimeError(
@@ -119,12 +138,12 @@ class _Propagate(torch.autograd.Function):
             )
         if ctx.wanted:
             ctx.sweep = None
-        _, *arrays = ctx.saved_tensors
-        coefficients = dict(zip(ctx.names, arrays, strict=True))
-        residual = residual.contiguous()
+        coefficients = dict(zip(ctx.names, ctx.saved_tensors, strict=True))
+        residual = {n: r.contiguous() for n, r in zip(call.receivers, residuals, strict=True)}
         if ctx.wanted:
             sweep = _with_enough_snapshots(call, sweep, ctx.wanted, residual)
-        turned = adjoint(call.program, ctx.wanted, sources=ctx.needs_input_grad[2])
+        asked = ctx.needs_input_grad[3 : 3 + len(ctx.ports)]
+        turned = adjoint(call.program, ctx.wanted, sources=any(asked))
         result = call.backend.run(_adjoint_sweep(call, sweep, turned.program, residual))
         gradients = {
             name: _gradient(
@@ -136,21 +155,30 @@ class _Propagate(torch.autograd.Function):
             )
             for name in ctx.wanted
         }
-        source = result.recorded[call.port] if ctx.needs_input_grad[2] else None
-        return (None, None, source, *(gradients.get(name) for name in ctx.names))
+        sources = [
+            result.recorded[name] if needs else None
+            for name, needs in zip(ctx.ports, asked, strict=True)
+        ]
+        return (None, None, None, *sources, *(gradients.get(name) for name in ctx.names))
 
 
 def _forward_sweep(
-    call: Propagation, amplitudes: Tensor, coefficients: Mapping[str, Tensor]
+    call: Propagation, amplitudes: Mapping[str, Tensor], coefficients: Mapping[str, Tensor]
 ) -> Sweep:
+    first = next(iter(coefficients.values()))
+    n_steps = {rows.shape[0] for rows in amplitudes.values()}
+    n_shots = len(next(iter(call.sources.values())).first) - 1
     return Sweep(
-        program=call.program,
-        n_shots=len(call.sources.first) - 1,
-        n_steps=amplitudes.shape[0],
+        program=inlined(call.program),
+        n_shots=n_shots,
+        n_steps=n_steps.pop(),
         coefficients={**coefficients, **call.profiles},
-        inputs={call.port: Injection(call.sources, amplitudes.contiguous())},
-        outputs={call.port: call.receivers},
-        dtype=amplitudes.dtype,
+        inputs={
+            name: Injection(call.sources[name], rows.contiguous())
+            for name, rows in amplitudes.items()
+        },
+        outputs=call.receivers,
+        dtype=first.dtype,
     )
 
 
@@ -185,7 +213,7 @@ def _keeping(
 @lru_cache(maxsize=64)
 def _storing(program: Program, wanted: tuple[str, ...]) -> tuple[tuple[str, ...], Program]:
     """Names of the sums that wanted coefficients multiply, and the step that stores them."""
-    kept = with_sums(program, wanted)
+    kept = inlined(with_sums(program, wanted))
     sums = tuple(dict.fromkeys(name for (c, _), name in kept.sums.items() if c in wanted))
     return sums, renamed(kept, {name: stored_name(name) for name in sums})
 
@@ -223,7 +251,10 @@ def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
 
 
 def _with_enough_snapshots(
-    call: Propagation, sweep: Sweep, wanted: tuple[str, ...], residual: Tensor
+    call: Propagation,
+    sweep: Sweep,
+    wanted: tuple[str, ...],
+    residual: Mapping[str, Tensor],
 ) -> Sweep:
     """The sweep itself, or the forward run again where the adjoint source needs a finer stride.
 
@@ -233,8 +264,14 @@ def _with_enough_snapshots(
     stride = sweep.history.stride if sweep.history else 1
     if stride == 1:
         return sweep
-    present = np.diff(call.receivers.rowptr) > 0
-    found = bandwidth(residual.numpy().T[present], call.time_step, call.storage.tolerance)
+    found = max(
+        bandwidth(
+            rows.numpy().T[np.diff(call.receivers[name].rowptr) > 0],
+            call.time_step,
+            call.storage.tolerance,
+        )
+        for name, rows in residual.items()
+    )
     allowed = largest_stride(call.time_step, call.forward_bandwidth, found)
     if allowed >= stride:
         return sweep
@@ -254,15 +291,17 @@ def _with_enough_snapshots(
     )
     if sweep.history is not None:
         sweep.history.slots.clear()  # before the larger one is allocated
-    injection = sweep.inputs[call.port]
+    amplitudes = {name: injection.amplitudes for name, injection in sweep.inputs.items()}
     coefficients = {n: a for n, a in sweep.coefficients.items() if n not in call.profiles}
-    again = _keeping(call, _forward_sweep(call, injection.amplitudes, coefficients), wanted, found)
+    again = _keeping(call, _forward_sweep(call, amplitudes, coefficients), wanted, found)
     only_scattered = all(name.endswith(SCATTERED) for name in wanted)
     call.backend.run(_background(again) if call.silent and only_scattered else again)
     return again
 
 
-def _adjoint_sweep(call: Propagation, forward: Sweep, program: Program, residual: Tensor) -> Sweep:
+def _adjoint_sweep(
+    call: Propagation, forward: Sweep, program: Program, residual: Mapping[str, Tensor]
+) -> Sweep:
     gradients = tuple(name for name in program.fields if name.startswith(gradient_name("")))
     return Sweep(
         program=_without_accumulation(program),
@@ -270,8 +309,8 @@ def _adjoint_sweep(call: Propagation, forward: Sweep, program: Program, residual
         n_shots=forward.n_shots,
         n_steps=forward.n_steps,
         coefficients=forward.coefficients,
-        inputs={call.port: Injection(call.receivers, residual)},
-        outputs={call.port: call.sources} if program.outputs else {},
+        inputs={name: Injection(call.receivers[name], rows) for name, rows in residual.items()},
+        outputs={port.name: call.sources[port.name] for port in program.outputs},
         dtype=forward.dtype,
         backwards=True,
         history=forward.history,
@@ -297,18 +336,21 @@ def _gradient(
 
 def _illumination(call: Propagation, sweep: Sweep) -> Tensor | None:
     """Energy of the stored sums over time, (n_shots, *padded shape)."""
-    (name,) = [
+    names = {
         stored_name(s)
-        for (c, _), s in with_sums(call.program, (call.illuminated or "",)).sums.items()
-        if c == call.illuminated
-    ]
+        for (c, _), s in with_sums(call.program, call.illuminated).sums.items()
+        if c in call.illuminated
+    }
     history = sweep.history
-    if history is None or name not in history.slots:
+    if history is None or not names <= set(history.slots):
         return None
-    slots = history.slots[name]
-    energy = torch.zeros(slots.shape[0], *call.program.shape, dtype=slots.dtype)
-    box = (sweep.sampled or call.program).fields[name]  # beyond it nothing was written
-    inside = (slice(None), *(slice(lo, hi) for lo, hi in box))
-    for index in range(slots.shape[1]):
-        energy[inside].addcmul_(slots[:, index][inside], slots[:, index][inside])
+    program = sweep.sampled or call.program
+    first = next(iter(history.slots.values()))
+    energy = torch.zeros(first.shape[0], *call.program.shape, dtype=first.dtype)
+    for name in sorted(names):
+        slots = history.slots[name]
+        box = program.fields[name]  # beyond it nothing was written
+        inside = (slice(None), *(slice(lo, hi) for lo, hi in box))
+        for index in range(slots.shape[1]):
+            energy[inside].addcmul_(slots[:, index][inside], slots[:, index][inside])
     return energy * (history.stride * call.time_step)

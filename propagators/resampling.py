@@ -50,7 +50,7 @@ class _Key:
         return isinstance(other, _Key) and self.matrix is other.matrix
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def _prepared(key: _Key, dtype: np.dtype[Any], transposed: bool) -> sparse.csr_matrix:
     """The matrix or its transpose by rows, in the precision of the samples."""
     matrix = key.matrix.astype(dtype)

@@ -6,11 +6,9 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from wavepipe.propagators.boundary import Boundary
-from wavepipe.propagators.call import Options, Shots, prepare
-from wavepipe.propagators.physics.scalar import scalar as scalar_page
 from wavepipe.propagators.recording import Recording
-from wavepipe.propagators.stencil.linearise import SCATTERED
 from wavepipe.propagators.storage.policy import Storage
+from wavepipe.propagators.waves import propagate
 
 
 def scalar(
@@ -88,19 +86,23 @@ def scalar(
     are left open, they are chosen for the whole batch: fix them where a shot must not depend on
     its neighbours.
     """
-    options = Options(
-        order,
-        boundary,
-        velocity_bound,
-        time_step,
-        correct_time_dispersion,
-        storage,
-        backend,
-        illumination,
+    return propagate(
+        "scalar",
+        {"vp": vp},
+        spacing,
+        dt,
+        sources={"pressure": (source_amplitudes, source_positions)},
+        receivers={"pressure": receiver_positions},
+        nt=nt,
+        order=order,
+        boundary=boundary,
+        velocity_bound=velocity_bound,
+        time_step=time_step,
+        correct_time_dispersion=correct_time_dispersion,
+        storage=storage,
+        backend=backend,
+        illumination=illumination,
     )
-    shots = Shots(source_amplitudes, source_positions, receiver_positions, nt)
-    call = prepare(vp, spacing, dt, shots, options, scalar_page)
-    return call.record({"c2": (call.vp * call.time_step) ** 2})
 
 
 def scalar_born(
@@ -144,21 +146,21 @@ def scalar_born(
     the gradient of ``1/2 |J scatter - d|^2`` with respect to `scatter` at zero. Differentiable
     with respect to `vp`, `scatter` and `source_amplitudes`.
     """
-    options = Options(
-        order,
-        boundary,
-        velocity_bound,
-        time_step,
-        correct_time_dispersion,
-        storage,
-        backend,
-        illumination,
-    )
-    shots = Shots(source_amplitudes, source_positions, receiver_positions, nt)
-    call = prepare(vp, spacing, dt, shots, options, scalar_page, coefficient_of_born="c2")
-    step = call.time_step**2
-    perturbation = call.extended(scatter)
-    call.propagation.silent = not bool(perturbation.detach().any())
-    return call.record(
-        {"c2": call.vp**2 * step, "c2" + SCATTERED: 2 * call.vp * perturbation * step}
+    return propagate(
+        "scalar",
+        {"vp": vp},
+        spacing,
+        dt,
+        sources={"pressure": (source_amplitudes, source_positions)},
+        receivers={"pressure": receiver_positions},
+        scatter={"vp": scatter},
+        nt=nt,
+        order=order,
+        boundary=boundary,
+        velocity_bound=velocity_bound,
+        time_step=time_step,
+        correct_time_dispersion=correct_time_dispersion,
+        storage=storage,
+        backend=backend,
+        illumination=illumination,
     )

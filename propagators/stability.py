@@ -9,17 +9,25 @@ leapfrog scheme then obeys
 is stable while the right-hand side stays below 1 for every k, and travels at
 :math:`\omega / |k|` rather than c. With the time-dispersion correction, D plays no part in that
 speed, as for :math:`D \to 0`.
+
+A staggered system of first order is the same scheme with the square of its first derivative's
+symbol, :math:`\lambda(\kappa) = (2 \sum_k w_k \sin((k - 1/2) \kappa))^2`, for c the velocity of
+either wave. It is largest at :math:`\kappa = \pi`, where all its terms agree in sign.
 """
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from wavepipe.propagators.errors import DispersionError, OptionError, StabilityError
-from wavepipe.propagators.stencil.derivatives import ORDERS, second_derivative_weights
+from wavepipe.propagators.stencil.derivatives import (
+    ORDERS,
+    second_derivative_weights,
+    staggered_weights,
+)
 
 SAFETY = 0.9
 """Part of the stability limit that a step chosen here uses. White noise in small models of orders 2
@@ -33,22 +41,44 @@ FEWEST_POINTS = 2.2
 TOLERATED_ERROR = 0.01
 """Phase-velocity error of the grid above which `check_dispersion` warns."""
 
+Wave = Literal["", "P", "S"]
+"""Which wave a message names: none, compressional or shear."""
+
+_NAMED: dict[Wave, str] = {
+    "": "{:g} m/s",
+    "P": "the slowest compressional wave, vp = {:g} m/s,",
+    "S": "the slowest shear wave, vs = {:g} m/s,",
+}
+
 
 class DispersionWarning(UserWarning):
     """The grid is coarse for the highest frequency: late, dispersed arrivals."""
 
 
-def time_step_limit(spacing: Sequence[float], velocity_bound: float, order: int) -> float:
-    """Largest stable leapfrog step of the scalar wave equation, s.
+def time_step_limit(
+    spacing: Sequence[float],
+    velocity_bound: float,
+    order: int,
+    *,
+    staggered: bool = False,
+    gains: Sequence[float] = (),
+) -> float:
+    """Largest stable leapfrog step, s.
 
     Parameters
     ----------
     spacing : sequence of float, (ndim,), m
         Distance between nodes, per axis.
     velocity_bound : float, m/s
-        Velocity that the model never exceeds.
+        Velocity that the model never exceeds: its fastest wave's, in any direction. Beside strong
+        contrasts of density a staggered scheme needs more, see `contrasts.contrast_velocity`.
     order : {2, 4, 6, 8}
         Order of the space derivatives.
+    staggered : bool
+        Whether the scheme is a staggered system of first order rather than the scalar equation.
+    gains : sequence of float, (ndim,)
+        How many times larger than the stencil's an axis' largest first derivative of a field is,
+        where it is one-sided at a free face. None given: 1 for every axis.
     """
     _check_order(order)
     if not (np.isfinite(velocity_bound) and velocity_bound > 0):
@@ -56,20 +86,38 @@ def time_step_limit(spacing: Sequence[float], velocity_bound: float, order: int)
     h = np.asarray(spacing, dtype=np.float64)
     if not (np.isfinite(h).all() and (h > 0).all()):
         raise OptionError(f"spacing is {tuple(spacing)} m; every axis needs a positive number.")
-    largest = float(_symbol(np.array(np.pi), order))
-    return float(2.0 / (velocity_bound * np.sqrt(np.sum(largest / h**2))))
+    enlarged = np.asarray(gains if len(gains) else np.ones(len(h)), dtype=np.float64)
+    if enlarged.shape != h.shape or not (np.isfinite(enlarged) & (enlarged > 0)).all():
+        raise OptionError(f"gains are {tuple(gains)}; give a positive number for each axis.")
+    largest = float(_symbol(np.array(np.pi), order, staggered))
+    return float(2.0 / (velocity_bound * np.sqrt(np.sum(largest * (enlarged / h) ** 2))))
 
 
-def stable_time_step(spacing: Sequence[float], velocity_bound: float, order: int) -> float:
+def stable_time_step(
+    spacing: Sequence[float],
+    velocity_bound: float,
+    order: int,
+    *,
+    staggered: bool = False,
+    gains: Sequence[float] = (),
+) -> float:
     """Step to use: `SAFETY` times `time_step_limit`, s."""
-    return SAFETY * time_step_limit(spacing, velocity_bound, order)
+    return SAFETY * time_step_limit(
+        spacing, velocity_bound, order, staggered=staggered, gains=gains
+    )
 
 
 def check_time_step(
-    time_step: float, spacing: Sequence[float], velocity_bound: float, order: int
+    time_step: float,
+    spacing: Sequence[float],
+    velocity_bound: float,
+    order: int,
+    *,
+    staggered: bool = False,
+    gains: Sequence[float] = (),
 ) -> None:
     """Refuse a step above the stability limit with a `StabilityError`."""
-    limit = time_step_limit(spacing, velocity_bound, order)
+    limit = time_step_limit(spacing, velocity_bound, order, staggered=staggered, gains=gains)
     if not 0.0 < time_step <= limit:
         raise StabilityError(
             f"time_step is {time_step:g} s, but order {order} at spacing "
@@ -84,6 +132,8 @@ def phase_velocity_error(
     order: int,
     angle: float = 0.0,
     courant: float = 0.0,
+    *,
+    staggered: bool = False,
 ) -> NDArray[np.float64]:
     """Relative error of the scheme's phase velocity in 2-D, equal spacings.
 
@@ -98,6 +148,8 @@ def phase_velocity_error(
     courant : float
         c D / h of the leapfrog step. 0: time exact, which is also what remains with the
         time-dispersion correction.
+    staggered : bool
+        Whether the scheme is a staggered system of first order.
 
     Returns
     -------
@@ -106,8 +158,8 @@ def phase_velocity_error(
     """
     _check_order(order)
     kappa = 2.0 * np.pi / np.asarray(points_per_wavelength, dtype=np.float64)
-    laplacian = _symbol(kappa * np.cos(angle), order) + _symbol(kappa * np.sin(angle), order)
-    root = np.sqrt(laplacian)
+    along, across = kappa * np.cos(angle), kappa * np.sin(angle)
+    root = np.sqrt(_symbol(along, order, staggered) + _symbol(across, order, staggered))
     if courant == 0.0:
         return np.asarray(root / kappa - 1.0)
     sine = 0.5 * courant * root
@@ -119,33 +171,41 @@ def phase_velocity_error(
     return np.asarray(2.0 / courant * np.arcsin(sine) / kappa - 1.0)
 
 
-def points_needed(order: int, tolerance: float = TOLERATED_ERROR) -> float:
+def points_needed(
+    order: int, tolerance: float = TOLERATED_ERROR, *, staggered: bool = False
+) -> float:
     """Fewest points a wavelength with a phase-velocity error (time exact) within `tolerance`."""
     points = np.geomspace(2.0, 200.0, 4001)
-    good = np.abs(phase_velocity_error(points, order)) <= tolerance
+    good = np.abs(phase_velocity_error(points, order, staggered=staggered)) <= tolerance
     return float(points[np.argmax(good)])
 
 
 def check_dispersion(
-    vp_min: float,
+    slowest: float,
     spacing: Sequence[float],
     max_frequency: float,
     order: int,
     *,
+    staggered: bool = False,
+    wave: Wave = "",
     stacklevel: int = 2,
 ) -> None:
     """Refuse a hopeless grid, warn of a coarse one.
 
     Parameters
     ----------
-    vp_min : float, m/s
-        Slowest velocity of the model.
+    slowest : float, m/s
+        Slowest velocity of the model: of a solid, of its shear waves.
     spacing : sequence of float, (ndim,), m
         Distance between nodes.
     max_frequency : float, Hz
         Highest frequency that the source holds in earnest; 0 passes.
     order : {2, 4, 6, 8}
         Order of the space derivatives.
+    staggered : bool
+        Whether the scheme is a staggered system of first order.
+    wave : {"", "P", "S"}
+        The slowest wave, for the message to name.
     stacklevel : int
         Which caller the warning points at, as in `warnings.warn`.
 
@@ -163,23 +223,28 @@ def check_dispersion(
     if max_frequency <= 0.0:
         return
     coarsest = float(max(spacing))
-    points = vp_min / (max_frequency * coarsest)
-    needed = points_needed(order)
+    points = slowest / (max_frequency * coarsest)
+    needed = points_needed(order, staggered=staggered)
     if points >= needed:
         return
-    enough = vp_min / (max_frequency * needed)
-    lowest = vp_min / (needed * coarsest)
+    enough = slowest / (max_frequency * needed)
+    lowest = slowest / (needed * coarsest)
     finding = (
-        f"{max_frequency:.4g} Hz at {vp_min:g} m/s has {points:.2f} points a wavelength at spacing "
-        f"{coarsest:g} m"
+        f"{max_frequency:.4g} Hz at {_NAMED[wave].format(slowest)} has {points:.3g} points a "
+        f"wavelength at spacing {coarsest:g} m"
     )
     remedy = (
         f"Order {order} needs {needed:.1f} for {TOLERATED_ERROR:.0%}: use a spacing of at most "
         f"{enough:.4g} m, or frequencies up to {lowest:.4g} Hz."
     )
+    if wave == "S":
+        remedy += (
+            f" Or raise vs: this grid carries {needed * max_frequency * coarsest:.4g} m/s and "
+            "more; water has vs = 0, which needs no points."
+        )
     if points < FEWEST_POINTS:
         raise DispersionError(f"{finding}; fewer than {FEWEST_POINTS} cannot be modelled. {remedy}")
-    error = float(phase_velocity_error(points, order))
+    error = float(phase_velocity_error(points, order, staggered=staggered))
     warnings.warn(
         f"{finding}: its phase velocity is wrong by {error:.1%}. {remedy}",
         DispersionWarning,
@@ -187,10 +252,19 @@ def check_dispersion(
     )
 
 
-def _symbol(kappa: NDArray[np.float64], order: int) -> NDArray[np.float64]:
-    """-h^2 times the second-derivative stencil's answer to a wave of kappa radians a cell."""
+def _symbol(kappa: NDArray[np.float64], order: int, staggered: bool = False) -> NDArray[np.float64]:
+    """-h^2 times the second-derivative stencil's answer to a wave of kappa radians a cell.
+
+    Staggered: the square of the first-derivative stencil's.
+    """
+    total: Any
+    if staggered:
+        total = 0.0
+        for k, weight in enumerate(staggered_weights(order), start=1):
+            total = total + 2.0 * weight * np.sin((k - 0.5) * kappa)
+        return np.asarray(total**2)
     weights = second_derivative_weights(order)
-    total: Any = -weights[0]
+    total = -weights[0]
     for j, weight in enumerate(weights[1:], start=1):
         total = total - 2.0 * weight * np.cos(j * kappa)
     return np.asarray(np.maximum(total, 0.0))

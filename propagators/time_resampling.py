@@ -23,6 +23,11 @@ with H the spectrum of the same Kaiser-windowed sinc (times `dt` or `D`). The le
 wave above :math:`\theta = 2/D`, and near that limit the transform smears a sample over the whole
 record. H therefore ends at :math:`\theta D / 2 =` 0.7 at the latest; `pass_band` says up to which
 frequency a signal comes through unchanged.
+
+A staggered scheme of first order in time keeps some of its fields half a step later than the
+others. Its centred difference over one step replaces :math:`\partial_t` by :math:`i \theta`, with
+the same :math:`\theta`, when each field's spectrum is taken at its own times: both operators then
+hold as they stand with :math:`(m + shift) D` for :math:`m D`, and a shift of half a step.
 """
 
 from dataclasses import dataclass
@@ -79,10 +84,16 @@ class TimeGrid:
     """Internal steps before t = 0, which the kernel of an early sample reaches."""
     n_steps: int
     """All internal steps, those before t = 0 and after the last sample included."""
+    staggered: bool = False
+    """Whether there is room for samples half a step earlier or later than those."""
 
 
 def plan_time_grid(
-    dt: float, nt: int, time_step: float | None, correct_time_dispersion: bool
+    dt: float,
+    nt: int,
+    time_step: float | None,
+    correct_time_dispersion: bool,
+    staggered: bool = False,
 ) -> TimeGrid:
     """Lay out the internal steps for `nt` samples at `dt`.
 
@@ -96,11 +107,14 @@ def plan_time_grid(
         Internal step; None takes `dt`.
     correct_time_dispersion : bool
         Whether the operators will undo the leapfrog scheme's time dispersion.
+    staggered : bool
+        Whether some sources or recordings are half a step off (`shift` of the operators).
 
     Returns
     -------
     TimeGrid
-        With `time_step` equal to `dt` and no correction: no step before, `n_steps = nt`.
+        With `time_step` equal to `dt`, no correction and nothing staggered: no step before,
+        `n_steps = nt`.
     """
     step = dt if time_step is None else time_step
     for name, value in (("dt", dt), ("time_step", step)):
@@ -108,27 +122,34 @@ def plan_time_grid(
             raise OptionError(f"{name} is {value} s; it must be a positive number of seconds.")
     if nt < 1:
         raise OptionError(f"nt is {nt}; at least one time sample is needed.")
-    if _is_identity(dt, step, correct_time_dispersion):
-        return TimeGrid(float(dt), int(nt), float(dt), 0, int(nt))
+    if _same_clock(dt, step, correct_time_dispersion):
+        step = dt
+        if not staggered:
+            return TimeGrid(float(dt), int(nt), float(dt), 0, int(nt))
     reach = HALF_WIDTH * _cutoff_period(dt, nt, step, correct_time_dispersion)
-    before = int(np.ceil(reach / step))
-    after = int(np.ceil(((nt - 1) * dt + reach) / step))
-    return TimeGrid(float(dt), int(nt), float(step), before, before + after + 1)
+    half = 0.5 if staggered else 0.0
+    before = int(np.ceil(reach / step + half))
+    after = int(np.ceil(((nt - 1) * dt + reach) / step + half))
+    return TimeGrid(float(dt), int(nt), float(step), before, before + after + 1, staggered)
 
 
 def pass_band(grid: TimeGrid, correct_time_dispersion: bool) -> float:
     """Highest frequency that sources and recordings keep unchanged (to 5e-5), Hz.
 
-    The identity keeps all of them: up to the Nyquist frequency of `dt`.
+    The identity keeps all of them, up to the Nyquist frequency of `dt`; half a step beside it is
+    an interpolation like any other.
     """
-    if _is_identity(grid.dt, grid.time_step, correct_time_dispersion):
+    same = _same_clock(grid.dt, grid.time_step, correct_time_dispersion)
+    if same and not grid.staggered:
         return 0.5 / grid.dt
     period = _cutoff_period(grid.dt, grid.nt, grid.time_step, correct_time_dispersion)
     return PASS_EDGE * 0.5 / period
 
 
-@lru_cache(maxsize=4)
-def source_operator(grid: TimeGrid, correct_time_dispersion: bool) -> sparse.csr_matrix:
+@lru_cache(maxsize=8)
+def source_operator(
+    grid: TimeGrid, correct_time_dispersion: bool, shift: float = 0.0
+) -> sparse.csr_matrix:
     """Matrix from user samples to the amplitudes of the internal steps.
 
     Parameters
@@ -137,23 +158,28 @@ def source_operator(grid: TimeGrid, correct_time_dispersion: bool) -> sparse.csr
         Both clocks.
     correct_time_dispersion : bool
         Include the forward time-dispersion transform.
+    shift : {0, 0.5, -0.5}
+        Steps by which internal sample m is later than `(m - before) * time_step`.
 
     Returns
     -------
     scipy.sparse.csr_matrix of float64, (n_steps, nt)
         Cached: treat it as read-only.
     """
-    if _is_identity(grid.dt, grid.time_step, correct_time_dispersion):
-        return sparse.identity(grid.nt, format="csr")
+    _check_shift(grid, shift)
+    if shift == 0 and _same_clock(grid.dt, grid.time_step, correct_time_dispersion):
+        return sparse.eye(grid.n_steps, grid.nt, k=-grid.before, format="csr")
     if correct_time_dispersion:
-        rows = _corrected_rows(grid, grid.dt, recording=False)
+        rows = _corrected_rows(grid, grid.dt, shift, recording=False)
     else:
-        rows = _kernel_rows(grid, grid.dt)
+        rows = _kernel_rows(grid, grid.dt, shift)
     return sparse.csr_matrix(rows.T)
 
 
-@lru_cache(maxsize=4)
-def recording_operator(grid: TimeGrid, correct_time_dispersion: bool) -> sparse.csr_matrix:
+@lru_cache(maxsize=8)
+def recording_operator(
+    grid: TimeGrid, correct_time_dispersion: bool, shift: float = 0.0
+) -> sparse.csr_matrix:
     """Matrix from internal samples to samples at `n dt`.
 
     Parameters
@@ -162,17 +188,20 @@ def recording_operator(grid: TimeGrid, correct_time_dispersion: bool) -> sparse.
         Both clocks.
     correct_time_dispersion : bool
         Include the inverse time-dispersion transform.
+    shift : {0, 0.5, -0.5}
+        Steps by which internal sample m is later than `(m - before) * time_step`.
 
     Returns
     -------
     scipy.sparse.csr_matrix of float64, (nt, n_steps)
         Cached: treat it as read-only.
     """
-    if _is_identity(grid.dt, grid.time_step, correct_time_dispersion):
-        return sparse.identity(grid.nt, format="csr")
+    _check_shift(grid, shift)
+    if shift == 0 and _same_clock(grid.dt, grid.time_step, correct_time_dispersion):
+        return sparse.eye(grid.nt, grid.n_steps, k=grid.before, format="csr")
     if correct_time_dispersion:
-        return _corrected_rows(grid, grid.time_step, recording=True)
-    return _kernel_rows(grid, grid.time_step)
+        return _corrected_rows(grid, grid.time_step, shift, recording=True)
+    return _kernel_rows(grid, grid.time_step, shift)
 
 
 def bandwidth(samples: ArrayLike, dt: float, tolerance: float) -> float:
@@ -210,8 +239,15 @@ def bandwidth(samples: ArrayLike, dt: float, tolerance: float) -> float:
     return float(min(last + 1, length // 2) / (length * dt))
 
 
-def _is_identity(dt: float, time_step: float, correct_time_dispersion: bool) -> bool:
+def _same_clock(dt: float, time_step: float, correct_time_dispersion: bool) -> bool:
     return not correct_time_dispersion and abs(time_step - dt) <= 1e-12 * dt
+
+
+def _check_shift(grid: TimeGrid, shift: float) -> None:
+    if shift not in ((0.0, 0.5, -0.5) if grid.staggered else (0.0,)):
+        raise OptionError(
+            f"shift is {shift}; it is 0, or 0.5 or -0.5 of a step on a staggered time grid."
+        )
 
 
 def _cutoff_period(dt: float, nt: int, time_step: float, correct_time_dispersion: bool) -> float:
@@ -258,10 +294,10 @@ def _stop() -> tuple[float, float]:
     return float(x[lowest]), float(-values[lowest])
 
 
-def _kernel_rows(grid: TimeGrid, interval: float) -> sparse.csr_matrix:
+def _kernel_rows(grid: TimeGrid, interval: float, shift: float) -> sparse.csr_matrix:
     """Row n: the kernel about t = n dt at the internal steps, times interval over its period."""
     period = _cutoff_period(grid.dt, grid.nt, grid.time_step, False)
-    centre = np.arange(grid.nt) * (grid.dt / grid.time_step) + grid.before
+    centre = np.arange(grid.nt) * (grid.dt / grid.time_step) + (grid.before - shift)
     first = np.ceil(centre - HALF_WIDTH * period / grid.time_step).astype(np.int64)
     steps = first[:, None] + np.arange(int(2 * HALF_WIDTH * period / grid.time_step) + 1)
     values = _kernel((steps - centre[:, None]) * (grid.time_step / period))
@@ -271,7 +307,9 @@ def _kernel_rows(grid: TimeGrid, interval: float) -> sparse.csr_matrix:
     return _csr([keep.sum(axis=1)], [steps[keep]], [values[keep]], (grid.nt, grid.n_steps))
 
 
-def _corrected_rows(grid: TimeGrid, interval: float, recording: bool) -> sparse.csr_matrix:
+def _corrected_rows(
+    grid: TimeGrid, interval: float, shift: float, recording: bool
+) -> sparse.csr_matrix:
     """Row n: the warped kernel of user sample n at the internal steps."""
     step = grid.time_step
     period = _cutoff_period(grid.dt, grid.nt, step, True)
@@ -293,7 +331,7 @@ def _corrected_rows(grid: TimeGrid, interval: float, recording: bool) -> sparse.
         gain = interval / step * (_spectrum(theta * period / np.pi) + lift) / (1.0 + lift)
         if recording:
             gain = gain * np.cos(0.5 * omega * step)
-        phase = omega * (low * step) - np.outer(n * grid.dt, theta)
+        phase = omega * ((low + shift) * step) - np.outer(n * grid.dt, theta)
         rows = fft.irfft(gain * np.exp(1j * phase), length, axis=1)[:, : high - low + 1]
         size = np.abs(rows)
         keep = size > DROP_BELOW * size.max(axis=1, keepdims=True)

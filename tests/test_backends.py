@@ -142,9 +142,9 @@ def test_nan_is_seen_not_hidden():
     toy = Toy((20, 25), nt=60)
     toy.vp[5, 5] = 2599.0
     with quiet(), pytest.MonkeyPatch.context() as patch:
-        from wavepipe.propagators import call
+        from wavepipe.propagators import acquisition
 
-        patch.setattr(call, "checked_amplitudes", lambda amplitudes, *_: amplitudes)
+        patch.setattr(acquisition, "checked_amplitudes", lambda amplitudes, *_: amplitudes)
         toy.amplitudes[0, 0, 3] = float("nan")
         assert torch.isnan(toy.scalar()[0]).any()
 

@@ -89,7 +89,7 @@ def test_bad_arguments_are_refused_with_value_limit_and_remedy(changes, error, m
 @pytest.mark.parametrize(
     ("scatter", "message"),
     [
-        (torch.zeros(30, 41), "scatter has shape"),
+        (torch.zeros(30, 41), "scatter of vp has shape"),
         (np.zeros(SHAPE), "must be a torch tensor"),
         (torch.full(SHAPE, float("nan")), "NaN or infinite"),
     ],

@@ -12,6 +12,7 @@ from wavepipe.propagators.backends.compiler import load
 from wavepipe.propagators.backends.emit_c import emit
 from wavepipe.propagators.backends.layout import (
     LINE,
+    farthest,
     layouts,
     rounded,
     vector_length,
@@ -19,7 +20,6 @@ from wavepipe.propagators.backends.layout import (
 from wavepipe.propagators.backends.ports import Arrays, PointStruct, box_of, port_structs
 from wavepipe.propagators.backends.source import Source
 from wavepipe.propagators.backends.sweep import Sweep, SweepResult
-from wavepipe.propagators.stencil.program import Program
 
 STRIP_BYTES = 500_000
 """Of the planes a stencil reads and writes: about half of a core's second-level cache."""
@@ -67,7 +67,7 @@ def _call(
     by_shot, threads = _division(sweep)
     stride = sweep.history.stride if sweep.history else 1
     numbers = [sweep.n_shots, sweep.n_steps, stride, sweep.backwards, by_shot, threads]
-    numbers += _sweep_sizes(sweep.program, arrays, itemsize)
+    numbers += _sweep_sizes(sweep, arrays, itemsize)
     pointers, per_shot, per_slot, strides = [], [], [], list[int]()
     for name in source.arrays:
         layout, memory = arrays.layout[name], arrays.memory[name]
@@ -101,9 +101,11 @@ def _division(sweep: Sweep) -> tuple[bool, int]:
     return False, min(threads, sweep.program.shape[0])
 
 
-def _sweep_sizes(program: Program, arrays: Arrays, itemsize: int) -> tuple[int, int, int, int]:
+def _sweep_sizes(sweep: Sweep, arrays: Arrays, itemsize: int) -> tuple[int, int, int, int]:
     """Planes, rows of a plane, rows that a sweep takes at a time, and how far a stencil reaches."""
-    planes, reach = program.shape[0], program.order // 2
+    programs, program = [p for p in (sweep.program, sweep.sampled) if p], sweep.program
+    reach = max(farthest(programs, axis) for axis in range(program.ndim - 1))
+    planes = program.shape[0]
     if program.ndim == 2:
         return planes, 1, 1, reach
     rows = program.shape[1]

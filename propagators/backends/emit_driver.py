@@ -121,7 +121,7 @@ def _swap_lines(program: Program, swaps: Iterable[tuple[str, str]], names: list[
 
 
 def _factors(port: Port, names: list[str], place: str) -> str:
-    out = ""
+    out = "" if port.scale == 1.0 else f" * (real) {port.scale!r}"
     for name, power in port.factors:
         value = f"A[{names.index(name)}][{place}]"
         out += f" * {value}" * power if power > 0 else f" / {value}" * -power
@@ -160,6 +160,29 @@ def _input_lines(port: Port, number: int, names: list[str]) -> list[str]:
         "        }",
         "      }",
     ]
+
+
+def _reads(source: Source, names: list[str], *, inner: bool) -> list[str]:
+    """Outputs of one kind; what has the same name is added up."""
+    lines: list[str] = []
+    seen: set[str] = set()
+    for number, port in enumerate(source.outputs):
+        if port.inner is inner:
+            lines += _output_lines(port, number, names, port.name in seen)
+            seen.add(port.name)
+    return [*lines, "      BARRIER"] if lines else []
+
+
+def _writes(ports: Sequence[Port], first: int, names: list[str], *, inner: bool) -> list[str]:
+    """Inputs of one kind, which have the numbers from `first` on; one after another in a field."""
+    lines: list[str] = []
+    seen: set[str] = set()
+    for number, port in enumerate(ports, start=first):
+        if port.inner is inner:
+            lines += ["      BARRIER"] if port.field in seen else []
+            lines += _input_lines(port, number, names)
+            seen.add(port.field)
+    return [*lines, "      BARRIER"] if lines else []
 
 
 def _phase_calls(step: list[str], first_range: int, pad: str, ndim: int) -> list[str]:
@@ -210,12 +233,8 @@ def time_loop(
             )
         lines.append("    }")
     lines.append("    {")
-    seen: set[str] = set()
-    for number, port in enumerate(source.outputs):
-        lines += _output_lines(port, number, names, port.name in seen)
-        seen.add(port.name)
-    if source.outputs:
-        lines.append("      BARRIER")
+    lines += _reads(source, names, inner=False)
+    lines += _writes(source.inputs, len(source.outputs), names, inner=True)
     lines += _swap_lines(plain, plain.swaps_before, names)
     if sampled is None:
         lines += _phase_calls(steps[0], 0, "      ", plain.ndim)
@@ -226,17 +245,13 @@ def time_loop(
         ]
         lines += ["      } else {", *_phase_calls(steps[0], 0, "        ", plain.ndim), "      }"]
     lines += _swap_lines(plain, plain.swaps_after, names)
-    offset = len(source.outputs)
-    for number, port in enumerate(source.inputs):
-        lines += _input_lines(port, offset + number, names)
-    offset += len(source.inputs)
+    lines += _reads(source, names, inner=True)
+    lines += _writes(source.inputs, len(source.outputs), names, inner=False)
     if source.sum_inputs:
         lines.append("      if (at_slot) {")
-        for number, port in enumerate(source.sum_inputs):
-            lines += _input_lines(port, offset + number, names)
+        offset = len(source.outputs) + len(source.inputs)
+        lines += _writes(source.sum_inputs, offset, names, inner=False)
         lines.append("      }")
-    if source.inputs:
-        lines.append("      BARRIER")
     lines += [
         "    }",
         "  }",

@@ -93,9 +93,9 @@ def layouts(
     """
     programs, slots = list(programs), set(slots)
     shape, ndim = programs[0].shape, programs[0].ndim
-    half = programs[0].order // 2
     found: dict[str, ArrayLayout] = {}
-    grid = field_layout(programs[0].box, ((half, half),) * ndim, itemsize)
+    halo = tuple((n, n) for n in (farthest(programs, axis) for axis in range(ndim)))
+    grid = field_layout(programs[0].box, halo, itemsize)
     for program in programs:
         for name, axes in program.coefficients.items():
             if len(axes) < ndim:
@@ -108,6 +108,20 @@ def layouts(
             else:
                 found[name] = grid
     return found | {name: slot_layout(shape, itemsize) for name in slots if name in found}
+
+
+def farthest(programs: Iterable[Program], axis: int) -> int:
+    """Cells that any update reads away from its point along an axis."""
+    return max(
+        (
+            abs(offset[axis])
+            for program in programs
+            for update in program.updates
+            for term in update.terms
+            for offset in term.offsets
+        ),
+        default=0,
+    )
 
 
 def _halo(name: str, box: Box, programs: Iterable[Program]) -> tuple[tuple[int, int], ...]:

@@ -45,32 +45,37 @@ class Reference:
         recorded: dict[str, list[Tensor]] = {name: [] for name in sweep.outputs}
         order = range(sweep.n_steps)
         for t in reversed(order) if sweep.backwards else order:
-            for name, values in _read_all(sweep, state).items():
-                recorded[name].append(values)
-            state = self._advance(sweep, state, t)
+            values, state = self._advance(sweep, state, t)
+            for name, rows in recorded.items():
+                rows.append(values[name])
         direction = -1 if sweep.backwards else 1
         return SweepResult(
             {name: torch.stack(rows[::direction]) for name, rows in recorded.items()},
             {name: state[name] for name in sweep.results},
         )
 
-    def _advance(self, sweep: Sweep, state: State, t: int) -> State:
+    def _advance(self, sweep: Sweep, state: State, t: int) -> tuple[State, State]:
+        """What is read in step `t`, by port, and the state after it."""
         history, coefficients = sweep.history, dict(sweep.coefficients)
         program, slots = sweep.program, dict[str, Tensor]()
         if history is not None and sweep.sampled is not None and t % history.stride == 0:
             program, width = sweep.sampled, sweep.program.shape[-1]
             slots = {n: a[:, t // history.stride, ..., :width] for n, a in history.slots.items()}
             coefficients |= {n: a for n, a in slots.items() if n in program.coefficients}
+        inner, outer = (tuple(p for p in program.inputs if p.inner is x) for x in (True, False))
+        read = _read(sweep, state, inner=False)
+        state = inject(program, inner, sweep, state, coefficients, t)
         state = swapped(state, program.swaps_before)
         state = step(program, state, coefficients)
         state = swapped(state, program.swaps_after)
-        state = inject(program, program.inputs, sweep, state, coefficients, t)
+        read |= _read(sweep, state, inner=True)
+        state = inject(program, outer, sweep, state, coefficients, t)
         if slots and not sweep.backwards:
             ports = tuple(p for p in sources_of_sums(program) if p.field in slots)
             stored = inject(program, ports, sweep, state, coefficients, t)
             for name, slot in slots.items():
                 slot.copy_(stored[name])
-        return state
+        return read, state
 
 
 def step(program: Program, state: State, coefficients: Mapping[str, Tensor]) -> State:
@@ -102,21 +107,21 @@ def inject(
     for port in ports:
         injection = sweep.inputs[port.name]
         shots, cells, weights, points = _entries(injection.points, sweep)
-        values = weights * injection.amplitudes[t, points]
+        values = port.scale * weights * injection.amplitudes[t, points]
         values = values * _factors(program, port.factors, coefficients, (shots, *cells))
         state[port.field] = state[port.field].index_put((shots, *cells), values, accumulate=True)
     return state
 
 
-def _read_all(sweep: Sweep, state: State) -> dict[str, Tensor]:
+def _read(sweep: Sweep, state: State, *, inner: bool) -> dict[str, Tensor]:
     program = sweep.program
     read: dict[str, Tensor] = {}
     for port in program.outputs:
-        if port.name not in sweep.outputs:
+        if port.inner is not inner:
             continue
         points = sweep.outputs[port.name]
         shots, cells, weights, owners = _entries(points, sweep)
-        values = weights * state[port.field][(shots, *cells)]
+        values = port.scale * weights * state[port.field][(shots, *cells)]
         values = values * _factors(program, port.factors, sweep.coefficients, (shots, *cells))
         zeros = torch.zeros(points.count, dtype=sweep.dtype, device=values.device)
         read[port.name] = read.get(port.name, zeros) + zeros.index_add(0, owners, values)

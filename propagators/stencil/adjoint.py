@@ -44,14 +44,17 @@ def adjoint(program: Program, coefficients: tuple[str, ...], *, sources: bool) -
 
 
 def _multipliers(program: Program) -> dict[str, Monomial]:
-    """Field -> the coefficient in front of its update; swapped fields share one."""
+    """Field -> the coefficient in front of its stencils; swapped fields share one.
+
+    What acts at a point only needs no scaling, and may be zero: stiffnesses act on local strains.
+    """
     multipliers: dict[str, Monomial] = {}
     for update in program.updates:
         for term in update.terms:
             on_grid = all(
                 len(program.coefficients.get(n, ())) == program.ndim for n, _ in term.left
             )
-            if term.left != ONE and on_grid:
+            if term.left != ONE and on_grid and not term.is_pointwise:
                 multipliers.setdefault(update.target, term.left)
     for a, b in (*program.swaps_before, *program.swaps_after):
         shared = multipliers.get(a, multipliers.get(b, ONE))

@@ -33,3 +33,17 @@ def first_derivative_weights(order: int) -> tuple[float, ...]:
     k = np.arange(1, order // 2 + 1, dtype=np.float64)
     moments = 2 * k ** (2 * np.arange(1, order // 2 + 1)[:, None] - 1)
     return tuple(map(float, np.linalg.solve(moments, np.eye(order // 2)[0])))
+
+
+@cache
+def staggered_weights(order: int) -> tuple[float, ...]:
+    """Centred weights (w_1, ... w_{order/2}) of d/dx half-way between nodes; antisymmetric.
+
+    Notes
+    -----
+    ``f' = sum_k w_k (f(k - 1/2) - f(-(k - 1/2)))`` with
+    ``sum_k 2 w_k (k - 1/2)^(2j-1) = delta_{j1}``.
+    """
+    k = np.arange(1, order // 2 + 1, dtype=np.float64) - 0.5
+    moments = 2 * k ** (2 * np.arange(1, order // 2 + 1)[:, None] - 1)
+    return tuple(map(float, np.linalg.solve(moments, np.eye(order // 2)[0])))

@@ -4,7 +4,7 @@ A coefficient multiplies a sum of stencils. That sum is the one thing worth keep
 wavefield: the gradient of the coefficient is the sum times the adjoint field, step by step.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from wavepipe.propagators.stencil.program import (
@@ -32,11 +32,12 @@ def gradient_name(coefficient: str) -> str:
     return f"gradient_{coefficient}"
 
 
-def with_sums(program: Program, wanted: tuple[str, ...]) -> Program:
+def with_sums(program: Program, wanted: Sequence[str]) -> Program:
     """The same step, with what each wanted coefficient multiplies in a field of its own.
 
     ``t = k t + other + c * A; ...; t += c * B`` becomes ``S = A; ...; S += B;
-    t = k t + other + c * S``: `S` is `program.sums[c, t]`, a local that a store may keep.
+    t = k t + other + c * S``: `S` is `program.sums[c, t]`, a local that a store may keep. Where
+    the coefficient multiplies a local already, that is its sum.
     """
     for coefficient in wanted:
         targets = dict.fromkeys(
@@ -56,9 +57,18 @@ def _multiplies(coefficient: str, term: Term) -> bool:
 
 def _with_sum(program: Program, coefficient: str, target: str) -> Program:
     """One (coefficient, target) pair of `with_sums`."""
+    if any(
+        name == coefficient and power != 1
+        for u in program.updates
+        for t in u.terms
+        for name, power in t.left
+    ):
+        raise NotImplementedError(f"a power of {coefficient!r} is not linear in it")
+    known = _local_sum(program, coefficient, target)
+    if known is not None:
+        return replace(program, sums={**program.sums, (coefficient, target): known})
     factor = monomial({coefficient: 1})
     name = f"sum_{coefficient}_{target}"
-    here = (0,) * program.ndim
     updates: list[Update] = []
     main: Update | None = None
     last = 0
@@ -79,7 +89,7 @@ def _with_sum(program: Program, coefficient: str, target: str) -> Program:
         last = len(updates)
     if main is None:
         raise ValueError(f"{coefficient!r} does not multiply anything in {target!r}")
-    applied = Term(1.0, factor, ((here, 1.0),), ONE, name)
+    applied = _product(program, coefficient, name)
     updates.insert(last, replace(main, terms=(*main.terms, applied)))
     return replace(
         program.with_updates(updates),
@@ -89,6 +99,30 @@ def _with_sum(program: Program, coefficient: str, target: str) -> Program:
     )
 
 
+def _local_sum(program: Program, coefficient: str, target: str) -> str | None:
+    """The local that a coefficient multiplies in a target, if that is all it multiplies there."""
+    terms = [
+        t
+        for u in program.updates
+        for t in u.terms
+        if u.target == target and _multiplies(coefficient, t)
+    ]
+    bare = _product(program, coefficient, terms[0].field)
+    return bare.field if terms == [bare] and bare.field in program.local else None
+
+
+def _perturbed(
+    updates: Sequence[Update], coefficient: str, target: str, perturbation: Update
+) -> list[Update]:
+    """The updates with one more, right after the last in which a coefficient acts on a target."""
+    last = max(
+        index
+        for index, update in enumerate(updates)
+        if update.target == target and any(_multiplies(coefficient, t) for t in update.terms)
+    )
+    return [*updates[: last + 1], perturbation, *updates[last + 1 :]]
+
+
 def sources_of_sums(program: Program) -> tuple[Port, ...]:
     """Inputs that enter a field through a coefficient, entering that coefficient's sum instead.
 
@@ -96,12 +130,12 @@ def sources_of_sums(program: Program) -> tuple[Port, ...]:
     """
     ports = {}
     for (coefficient, target), name in program.sums.items():
-        landing = rename_after(program.swaps_after, target)
         factor = monomial({coefficient: 1})
         for port in program.inputs:
+            landing = target if port.inner else rename_after(program.swaps_after, target)
             if port.field == landing and (coefficient, 1) in port.factors:
                 factors = multiply(port.factors, factor, -1)
-                ports[port.name, name] = Port(port.name, name, factors)
+                ports[port.name, name] = replace(port, field=name, factors=factors, inner=False)
     return tuple(ports.values())
 
 
@@ -121,71 +155,79 @@ def renamed(program: Program, names: Mapping[str, str]) -> Program:
         fields={of(n): box for n, box in program.fields.items()},
         updates=tuple(update(u) for u in program.updates),
         local=frozenset(of(n) for n in program.local),
+        vanishing=frozenset(of(n) for n in program.vanishing),
         sums={key: of(n) for key, n in program.sums.items()},
     )
 
 
-def born(program: Program, coefficient: str) -> Program:
-    """The program together with its linearisation in one coefficient.
+def born(program: Program, coefficients: Sequence[str]) -> Program:
+    """The program together with its linearisation in some coefficients.
 
     Fields and coefficients keep their names; the scattered fields end in `SCATTERED`, and the
-    perturbation is the coefficient `coefficient` + `SCATTERED`. Outputs record the scattered
-    field.
+    perturbations are the coefficients' names + `SCATTERED`. Outputs record the scattered field.
     """
-    background = with_sums(program, (coefficient,))
-    perturbation = coefficient + SCATTERED
+    background = with_sums(program, coefficients)
     other = renamed(program, {name: name + SCATTERED for name in program.fields})
-    here = (0,) * program.ndim
-    coupling = [
-        Update(
-            target + SCATTERED,
-            (Term(1.0, monomial({perturbation: 1}), ((here, 1.0),), ONE, name),),
-            program.fields[target],
-        )
-        for (c, target), name in background.sums.items()
-        if c == coefficient
-    ]
-    swapped = monomial({perturbation: 1})
-    without = monomial({coefficient: 1})
+    scattered: Sequence[Update] = other.updates
+    sums = dict(background.sums)
+    for (coefficient, target), name in background.sums.items():
+        perturbation = coefficient + SCATTERED
+        term = _product(program, perturbation, name)
+        found = target + SCATTERED
+        coupling = Update(found, (term,), program.fields[target])
+        scattered = _perturbed(scattered, coefficient, found, coupling)
+        sums[perturbation, found] = name
     inputs = [
-        Port(p.name, p.field + SCATTERED, multiply(multiply(p.factors, without, -1), swapped))
+        replace(
+            p,
+            field=p.field + SCATTERED,
+            factors=multiply(
+                multiply(p.factors, monomial({coefficient: 1}), -1),
+                monomial({coefficient + SCATTERED: 1}),
+            ),
+        )
+        for coefficient in coefficients
         for p in program.inputs
         if (coefficient, 1) in p.factors
     ]
     swaps = tuple((a + SCATTERED, b + SCATTERED) for a, b in program.swaps_after)
-    sums = {
-        (perturbation, target + SCATTERED): name
-        for (c, target), name in background.sums.items()
-        if c == coefficient
-    }
+    perturbations = {c + SCATTERED: program.coefficients[c] for c in coefficients}
     return replace(
         background,
         fields={**background.fields, **other.fields},
-        coefficients={**program.coefficients, perturbation: program.coefficients[coefficient]},
-        updates=(*background.updates, *other.updates, *coupling),
+        halves={**program.halves, **{n + SCATTERED: h for n, h in program.halves.items()}},
+        coefficients={**program.coefficients, **perturbations},
+        updates=(*background.updates, *scattered),
         swaps_after=program.swaps_after + swaps,
         inputs=(*background.inputs, *inputs),
         outputs=tuple(replace(p, field=p.field + SCATTERED) for p in program.outputs),
-        vanishing=program.vanishing | {n + SCATTERED for n in program.vanishing},
-        sums={**background.sums, **sums},
+        vanishing=program.vanishing | other.vanishing,
+        local=background.local | other.local,
+        sums=sums,
     )
 
 
-def with_perturbations(program: Program, wanted: tuple[str, ...]) -> Program:
+def with_perturbations(program: Program, wanted: Sequence[str]) -> Program:
     """The program with ``target += sum * d_coefficient`` for each wanted coefficient.
 
     The stored sum is a coefficient here, the perturbation a field; its transpose accumulates
     the gradient: ``gradient += sum * adjoint target``.
     """
-    here = (0,) * program.ndim
     fields, coefficients = dict(program.fields), dict(program.coefficients)
-    updates = list(program.updates)
+    updates: Sequence[Update] = program.updates
     for (coefficient, target), name in with_sums(program, wanted).sums.items():
         if coefficient not in wanted:
             continue
         gradient, stored = gradient_name(coefficient), stored_name(name)
         fields[gradient] = program.fields[target]
         coefficients[stored] = tuple(range(program.ndim))
-        term = Term(1.0, monomial({stored: 1}), ((here, 1.0),), ONE, gradient)
-        updates.append(Update(target, (term,), program.fields[target]))
+        perturbation = Update(
+            target, (_product(program, stored, gradient),), program.fields[target]
+        )
+        updates = _perturbed(updates, coefficient, target, perturbation)
     return replace(program, fields=fields, updates=tuple(updates), coefficients=coefficients)
+
+
+def _product(program: Program, coefficient: str, name: str) -> Term:
+    """A coefficient times a field at the point."""
+    return Term(1.0, monomial({coefficient: 1}), (((0,) * program.ndim, 1.0),), ONE, name)

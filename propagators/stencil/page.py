@@ -1,20 +1,23 @@
 """What the author of a physics writes with: fields, coefficients, derivatives, updates.
 
-The page says what a derivative is and where; absorbing layers and free surfaces are added here,
+The page says what a derivative is of and where; absorbing layers and free surfaces are added here,
 so that no physics mentions them. Layers are convolutional perfectly matched layers in slabs:
 each derivative d/dx becomes d/dx + psi with ``psi = a psi + b d/dx`` in the layer only.
 (Komatitsch and Martin 2007; for second derivatives Pasalic and McGarry 2010.)
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from wavepipe.propagators.axes import axis_name
 from wavepipe.propagators.stencil.derivatives import (
     first_derivative_weights,
     second_derivative_weights,
+    staggered_weights,
 )
+from wavepipe.propagators.stencil.free_faces import closure
 from wavepipe.propagators.stencil.program import (
+    DISCARDED,
     ONE,
     Box,
     Keep,
@@ -45,6 +48,9 @@ class Piece:
 
     term: Term
     axis: int | None = None
+    """Of the derivative."""
+    second: bool = False
+    """Whether it is a second derivative."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +59,8 @@ class Expression:
 
     pieces: tuple[Piece, ...]
 
-    def __add__(self, other: "Expression | int") -> "Expression":
-        """Sum; adding 0 makes `sum(...)` work."""
-        return self if isinstance(other, int) else Expression(self.pieces + other.pieces)
-
-    __radd__ = __add__
+    def __add__(self, other: "Expression") -> "Expression":
+        return Expression(self.pieces + other.pieces)
 
     def __sub__(self, other: "Expression") -> "Expression":
         return self + (-1.0) * other
@@ -83,7 +86,7 @@ class Coefficient:
 
     factors: Monomial
 
-    def __mul__(self, other: "Expression") -> Expression:
+    def __mul__(self, other: Expression) -> Expression:
         return other.__rmul__(self)
 
 
@@ -111,23 +114,65 @@ class Page:
     ) -> None:
         self.shape, self.order, self.spacing, self.faces = shape, order, spacing, faces
         self.axes = range(len(shape))
+        self.letters = [axis_name(axis, len(shape)) for axis in self.axes]
+        self._solid = False
         self._fields: dict[str, Box] = {}
+        self._halves: dict[str, tuple[int, ...]] = {}
+        self._ahead: set[str] = set()
+        self._local: set[str] = set()
         self._coefficients: dict[str, tuple[int, ...]] = {}
+        self._profiles: dict[str, tuple[float, ...]] = {}
         self._updates: list[Update] = []
         self._swaps: list[Swap] = []
         self._inputs: list[Port] = []
         self._outputs: list[Port] = []
         self._vanishing: set[str] = set()
 
-    def field(self, name: str) -> Expression:
+    def solid(self) -> None:
+        """No field has a symmetry about a free face: differences there are one-sided.
+
+        Otherwise fields are mirrored about it: odd if they lie on the face's nodes, even if not.
+        """
+        self._solid = True
+
+    def field(
+        self, name: str, *, half: Sequence[int] = (), ahead: bool = False, zero: Sequence[int] = ()
+    ) -> Expression:
         """Declare a wavefield; its value at the point updated.
 
-        On a free face it starts one node inside: the node on the face is zero.
+        Parameters
+        ----------
+        half
+            Axes along which it lies half a cell after the nodes.
+        ahead
+            Whether it lives half a time step before the others at the start of a step, and half
+            a step ahead of them once it is updated.
+        zero
+            Axes on whose free faces a solid's field is zero, as a stress across them is. What is
+            mirrored is zero wherever it lies on a free face.
         """
-        self._fields[name] = tuple(
-            (int(lo.free), n - int(hi.free))
-            for n, (lo, hi) in zip(self.shape, self.faces, strict=True)
-        )
+        self._halves[name] = tuple(half)
+        if ahead:
+            self._ahead.add(name)
+        box = []
+        for axis, (low, high) in enumerate(self.faces):
+            on_nodes = axis not in half
+            vanishes = on_nodes and (axis in zero or not self._solid)
+            first = int(low.free and vanishes)
+            last = self.shape[axis] - int(high.free and (vanishes or not on_nodes))
+            box.append((first, last))
+        self._fields[name] = tuple(box)
+        return self._value(name)
+
+    def local(self, name: str, value: Expression) -> Expression:
+        """Name a sum of derivatives that several updates use; it is forgotten after the step."""
+        places = {self._place(piece) for piece in value.pieces}
+        if len(places) != 1:
+            raise ValueError(f"the derivatives in {name!r} lie at different points: {places}")
+        self._halves[name] = places.pop()
+        self._fields[name] = tuple((0, n) for n in self.shape)
+        self._local.add(name)
+        self.update(self._value(name), value)
         return self._value(name)
 
     def coefficient(self, name: str) -> Coefficient:
@@ -135,58 +180,93 @@ class Page:
         self._coefficients[name] = tuple(self.axes)
         return Coefficient(monomial({name: 1}))
 
+    def derivative(self, of: Expression, axis: int) -> Expression:
+        """d/dx along `axis`, half a cell to the side of `of`'s points."""
+        name = _field_of(of)
+        forward = 0 if axis in self._halves[name] else 1
+        taps = [
+            (self._offset(axis, s * k - (s + 1) // 2 + forward), s * weight / self.spacing[axis])
+            for k, weight in enumerate(staggered_weights(self.order), start=1)
+            for s in (-1, 1)
+        ]
+        return Expression((Piece(Term(1.0, ONE, tuple(taps), ONE, name), axis),))
+
     def second_derivative(self, of: Expression, axis: int) -> Expression:
         """d2/dx2 along `axis`, centred."""
-        return Expression((Piece(self._second(_field_of(of), axis), axis),))
+        return Expression((Piece(self._second(_field_of(of), axis), axis, second=True),))
 
     def laplacian(self, of: Expression) -> Expression:
         """Sum of the second derivatives along every axis."""
-        along = [self.second_derivative(of, axis) for axis in self.axes]
-        return Expression(tuple(piece for one in along for piece in one.pieces))
+        return total(self.second_derivative(of, axis) for axis in self.axes)
 
     def update(self, target: Expression, value: Expression) -> None:
-        """``target = value``; a multiple of the target itself in `value` is what it keeps."""
+        """``target = value``; a multiple of the target itself in `value` is what it keeps.
+
+        Raises
+        ------
+        ValueError
+            A term of `value` does not lie at the target's points.
+        """
         name = _field_of(target)
-        keep, pieces = 0.0, []
+        keep, pieces = DISCARDED, []
         for piece in value.pieces:
-            if piece.term.field == name and piece.axis is None and piece.term.left == ONE:
-                keep += piece.term.scale
+            if self._place(piece) != self._halves[name]:
+                raise ValueError(
+                    f"{name!r} lies half a cell after the nodes along axes {self._halves[name]}, "
+                    f"a term with {piece.term.field!r} along {self._place(piece)}"
+                )
+            if piece.term.field == name and piece.axis is None:
+                keep = Keep(keep.number + piece.term.scale, piece.term.left)
             else:
                 pieces.append(piece)
-        box = self._fields[name]
-        self._updates.append(Update(name, _joined(p.term for p in pieces), box, Keep(keep)))
+        corrections: list[Update] = []
         for piece in pieces:
             if piece.axis is not None:
-                self._bend_at_free_faces(name, piece.term, piece.axis)
-                self._absorb(name, piece.term, piece.axis)
+                corrections += self._close_free_faces(name, piece.term, piece.axis, piece.second)
+                corrections += self._absorb(name, piece.term, piece.axis, piece.second)
+        box = self._fields[name]
+        self._updates.append(Update(name, _joined(p.term for p in pieces), box, keep))
+        self._updates += corrections
 
     def swap(self, a: Expression, b: Expression) -> None:
         """Exchange two fields at the end of the step."""
         self._swaps.append((_field_of(a), _field_of(b)))
 
-    def source(self, name: str, into: Expression, times: Coefficient) -> None:
-        """A source adds ``times * amplitude`` to a field at the end of the step."""
-        self._inputs.append(Port(name, _field_of(into), times.factors))
+    def source(
+        self, name: str, into: Expression, times: Coefficient | None = None, scale: float = 1.0
+    ) -> None:
+        """A source adds ``scale * times * amplitude`` to a field in every step.
 
-    def receiver(self, name: str, of: Expression) -> None:
-        """A receiver records a field at the start of the step."""
-        self._outputs.append(Port(name, _field_of(of)))
+        Without `times`, which has the time step in it, the amplitude is multiplied by that.
+        """
+        field = _field_of(into)
+        factors = times.factors if times is not None else ONE
+        inner = field in self._ahead
+        shift = 0.5 if self._ahead and not inner else 0.0
+        self._inputs.append(Port(name, field, factors, scale, inner, shift))
+
+    def receiver(self, name: str, of: Expression, scale: float = 1.0) -> None:
+        """A receiver records ``scale * field`` at the start of the step."""
+        field = _field_of(of)
+        shift = -0.5 if field in self._ahead else 0.0
+        self._outputs.append(Port(name, field, scale=scale, shift=shift))
 
     def program(self) -> Program:
-        """The step as a program: layers' memory first, since the fields' updates read it."""
-        memory = [u for u in self._updates if u.target in self._vanishing]
-        rest = [u for u in self._updates if u.target not in self._vanishing]
+        """The step as a program."""
         return Program(
             shape=self.shape,
             order=self.order,
             spacing=self.spacing,
             fields=dict(self._fields),
             coefficients=dict(self._coefficients),
-            updates=tuple(memory + rest),
+            updates=tuple(self._updates),
             swaps_after=tuple(self._swaps),
             inputs=tuple(self._inputs),
             outputs=tuple(self._outputs),
             vanishing=frozenset(self._vanishing),
+            local=frozenset(self._local),
+            halves=dict(self._halves),
+            profiles=dict(self._profiles),
         )
 
     def _offset(self, axis: int, distance: int) -> Offset:
@@ -194,6 +274,13 @@ class Page:
 
     def _value(self, name: str) -> Expression:
         return Expression((Piece(Term(1.0, ONE, ((self._offset(0, 0), 1.0),), ONE, name)),))
+
+    def _place(self, piece: Piece) -> tuple[int, ...]:
+        """Axes along which a piece lies half a cell after the nodes."""
+        half = set(self._halves[piece.term.field])
+        if piece.axis is not None and not piece.second:
+            half ^= {piece.axis}
+        return tuple(sorted(half))
 
     def _second(self, name: str, axis: int) -> Term:
         centre, *side = second_derivative_weights(self.order)
@@ -211,69 +298,122 @@ class Page:
         ]
         return Term(1.0, ONE, tuple(taps), ONE, name)
 
-    def _bend_at_free_faces(self, target: str, term: Term, axis: int) -> None:
-        """Odd image of the field beyond a pressure-free face (p = 0 on the face's node).
+    def _close_free_faces(self, target: str, term: Term, axis: int, second: bool) -> list[Update]:
+        """What rows near a free face add to a derivative: its taps beyond the face read zero.
 
-        In row d from the face a tap k > d reaches -p at k - 2 d rows inward instead. Each
-        correction is a single tap on a single row, so its transpose is exact on any box.
+        Each tap is a term of its own, its weights by row a profile, so that its transpose is exact
+        on any box.
         """
+        half = axis in self._halves[term.field]
+        ends = (half, half if second else not half)  # of the field, and of its derivative
+        sign = self.spacing[axis] ** -2 if second else self.spacing[axis] ** -1
+        updates = []
         for side, face in enumerate(self.faces[axis]):
             if not face.free:
                 continue
-            inward = 1 if side == 0 else -1
-            weights = {abs(k[axis]): w for k, w in term.taps}
-            for distance in range(1, self.order // 2):
-                row = distance if side == 0 else self.shape[axis] - 1 - distance
-                box = tuple(
-                    (row, row + 1) if a == axis else b for a, b in enumerate(self._fields[target])
-                )
-                images = tuple(
-                    replace(
-                        term,
-                        taps=((self._offset(axis, inward * (k - 2 * distance)), -weights[k]),),
-                    )
-                    for k in range(distance + 1, self.order // 2 + 1)
-                )
-                self._updates.append(Update(target, images, box))
+            place = f"{self.letters[axis]}{side}{'h' if half else ''}"
+            last = [self.shape[axis] - 1 - end for end in ends]
+            by_offset: dict[int, dict[int, float]] = {}
+            for (row, column), weight in closure(
+                self.order, second=second, half=half, solid=self._solid
+            ).items():
+                if side == 1:
+                    row, column = last[1] - row, last[0] - column
+                    weight = weight if second else -weight
+                lo, hi = self._fields[target][axis]
+                if lo <= row < hi:
+                    by_offset.setdefault(column - row, {})[row] = weight
+            terms = []
+            for offset, weights in sorted(by_offset.items()):
+                name = f"free_{place}_{'m' if offset < 0 else 'p'}{abs(offset)}"
+                profile = [0.0] * self.shape[axis]
+                for row, weight in weights.items():
+                    profile[row] = weight
+                self._coefficients[name] = (axis,)
+                self._profiles[name] = tuple(profile)
+                left = multiply(term.left, monomial({name: 1}))
+                taps = ((self._offset(axis, offset), 1.0),)
+                terms.append(replace(term, scale=term.scale * sign, left=left, taps=taps))
+            rows = [row for weights in by_offset.values() for row in weights]
+            if rows:
+                box = within(self._fields[target], axis, (min(rows), max(rows) + 1))
+                updates.append(Update(target, tuple(terms), box))
+        return updates
 
-    def _absorb(self, target: str, term: Term, axis: int) -> None:
-        """The layer's corrections to a second derivative, in the slab of each absorbing face."""
+    def _absorb(self, target: str, term: Term, axis: int, second: bool) -> list[Update]:
+        """The layer's corrections to a derivative, in the slab of each absorbing face.
+
+        The memory of a layer is updated at once, before the field it corrects.
+        """
+        corrections = []
         for side, face in enumerate(self.faces[axis]):
-            if not face.slab:
-                continue
-            place = f"{axis_name(axis, len(self.shape))}{side}"
-            box = self._slab(self._fields[term.field], axis, side, face.slab)
-            a, b = f"a_{place}", f"b_{place}"
-            psi, zeta = f"psi_{term.field}_{place}", f"zeta_{term.field}_{place}"
-            self._coefficients |= {a: (axis,), b: (axis,)}
-            decay, drive = Keep(1.0, monomial({a: 1})), monomial({b: 1})
-            self._fields |= {psi: box, zeta: box}
-            self._vanishing |= {psi, zeta}
-            d_field, d_psi = self._first(term.field, axis), self._first(psi, axis)
-            second = self._second(term.field, axis)
-            self._updates += [
-                Update(psi, (replace(d_field, left=drive),), box, decay),
-                Update(zeta, (replace(second, left=drive), replace(d_psi, left=drive)), box, decay),
-                Update(
-                    target,
-                    tuple(
-                        replace(t, left=term.left, scale=term.scale)
-                        for t in (d_psi, *(p.term for p in self._value(zeta).pieces))
-                    ),
-                    meet_axis(self._fields[target], box, axis),
-                ),
-            ]
+            if face.slab:
+                place = f"{self.letters[axis]}{side}"
+                absorb = self._absorb_second if second else self._absorb_first
+                corrections.append(absorb(target, term, axis, side, face.slab, place))
+        return corrections
+
+    def _absorb_second(
+        self, target: str, term: Term, axis: int, side: int, cells: int, place: str
+    ) -> Update:
+        box = self._slab(self._fields[term.field], axis, side, cells)
+        psi, zeta = (f"{kind}_{term.field}_{place}" for kind in ("psi", "zeta"))
+        decay, drive = self._layer(axis, place)
+        self._remember(psi, box)
+        self._remember(zeta, box)
+        d_field, d_psi = self._first(term.field, axis), self._first(psi, axis)
+        second = self._second(term.field, axis)
+        self._updates += [
+            Update(psi, (replace(d_field, left=drive),), box, decay),
+            Update(zeta, (replace(second, left=drive), replace(d_psi, left=drive)), box, decay),
+        ]
+        added = (d_psi, *(p.term for p in self._value(zeta).pieces))
+        return Update(
+            target,
+            tuple(replace(t, left=term.left, scale=term.scale) for t in added),
+            within(self._fields[target], axis, box[axis]),
+        )
+
+    def _absorb_first(
+        self, target: str, term: Term, axis: int, side: int, cells: int, place: str
+    ) -> Update:
+        box = self._slab(self._fields[target], axis, side, cells)
+        psi = f"psi_{term.field}_{place}"
+        on_nodes = axis in self._halves[term.field]  # the derivative lies on the other points
+        decay, drive = self._layer(axis, place if on_nodes else f"{place}h")
+        self._remember(psi, box)
+        self._updates.append(Update(psi, (replace(term, scale=1.0, left=drive),), box, decay))
+        (added,) = (p.term for p in self._value(psi).pieces)
+        return Update(target, (replace(added, left=term.left, scale=term.scale),), box)
+
+    def _layer(self, axis: int, place: str) -> tuple[Keep, Monomial]:
+        """Decay and drive of a layer's memory."""
+        a, b = f"a_{place}", f"b_{place}"
+        self._coefficients |= {a: (axis,), b: (axis,)}
+        return Keep(1.0, monomial({a: 1})), monomial({b: 1})
+
+    def _remember(self, name: str, box: Box) -> None:
+        if name in self._fields:
+            raise ValueError(
+                f"the derivative behind {name!r} is taken twice: name it once with `local`"
+            )
+        self._fields[name] = box
+        self._vanishing.add(name)
 
     def _slab(self, box: Box, axis: int, side: int, cells: int) -> Box:
         lo, hi = box[axis]
         cells = min(cells, hi - lo)
-        edge = (lo, lo + cells) if side == 0 else (hi - cells, hi)
-        return tuple(edge if a == axis else b for a, b in enumerate(box))
+        return within(box, axis, (lo, lo + cells) if side == 0 else (hi - cells, hi))
 
 
-def meet_axis(box: Box, slab: Box, axis: int) -> Box:
-    """`box` with the range of `slab` along `axis`."""
-    return tuple(slab[a] if a == axis else b for a, b in enumerate(box))
+def total(expressions: Iterable[Expression]) -> Expression:
+    """Sum of expressions."""
+    return Expression(tuple(piece for one in expressions for piece in one.pieces))
+
+
+def within(box: Box, axis: int, cells: tuple[int, int]) -> Box:
+    """`box` with another range along `axis`."""
+    return tuple(cells if a == axis else b for a, b in enumerate(box))
 
 
 def _field_of(expression: Expression) -> str:

@@ -10,7 +10,7 @@ powers of coefficient arrays. That form is closed under transposition, linearisa
 (the modules beside this one), so a physics is written once and everything else is derived.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 Offset = tuple[int, ...]
@@ -125,15 +125,20 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """Where a wavefield meets the outside: ``field += factors * amplitude`` or its transpose.
+    """Where a wavefield meets the outside: ``field += scale * factors * amplitude``.
 
-    An input adds amplitudes at points after the updates of a step; an output reads
-    ``factors * field`` at points before them.
+    An output is the transpose of that: it reads ``scale * factors * field``.
+    Within a step the outer outputs are read first and the outer inputs added last; inner inputs
+    are added just before the updates and inner outputs read just after them.
     """
 
     name: str
     field: str
     factors: Monomial = ONE
+    scale: float = 1.0
+    inner: bool = False
+    shift: float = 0.0
+    """Time of the amplitude beyond that of the step, in steps."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,6 +165,10 @@ class Program:
     """Fields without a life between steps: written before they are read in every step."""
     sums: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """(coefficient, target) -> the field that holds the sum this coefficient multiplies."""
+    halves: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Field -> axes along which it lies half a cell after the nodes."""
+    profiles: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Coefficient along one axis -> its values, where they do not depend on the medium."""
 
     @property
     def ndim(self) -> int:
@@ -170,6 +179,14 @@ class Program:
     def box(self) -> Box:
         """The whole grid."""
         return tuple((0, n) for n in self.shape)
+
+    def with_ports(self, inputs: Container[str], outputs: Container[str]) -> "Program":
+        """The same program with the ports of some names only."""
+        return replace(
+            self,
+            inputs=tuple(p for p in self.inputs if p.name in inputs),
+            outputs=tuple(p for p in self.outputs if p.name in outputs),
+        )
 
     def with_updates(self, updates: Iterable[Update]) -> "Program":
         """The same program with other updates; empty ones are left out."""

@@ -1,0 +1,69 @@
+"""Every physics: its page, and what a call must know of it beyond its equations."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from wavepipe.propagators.errors import OptionError
+from wavepipe.propagators.medium import Medium
+from wavepipe.propagators.physics import acoustic, elastic, scalar
+from wavepipe.propagators.physics.names import PARAMETERS
+from wavepipe.propagators.stencil.page import Page
+
+Models = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Physics:
+    """One wave equation."""
+
+    name: str
+    page: Callable[[Page], None]
+    coefficients: Callable[[Medium], dict[str, Tensor]]
+    """Arrays that the page declares, from the earth model."""
+    illuminated: tuple[str, ...]
+    """Coefficients whose sums make the source illumination; those of an axis end in {a}{a}."""
+    staggered: bool = True
+    """First order in space and time, on the staggered grid."""
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the earth model, in the order of the call."""
+        return PARAMETERS[self.name]
+
+    @property
+    def solid(self) -> bool:
+        """Whether it has shear waves."""
+        return "vs" in self.parameters
+
+    def depending_on(self, parameters: tuple[str, ...], ndim: int) -> tuple[str, ...]:
+        """Coefficients that change with some parameters."""
+        return _depending_on(self, parameters, ndim)
+
+
+PHYSICS = {
+    "scalar": Physics("scalar", scalar.scalar, scalar.coefficients, ("c2",), staggered=False),
+    "acoustic": Physics("acoustic", acoustic.acoustic, acoustic.coefficients, ("K",)),
+    "elastic": Physics("elastic", elastic.elastic, elastic.coefficients, ("c_zz", "c_yy", "c_xx")),
+}
+
+
+def known_physics(name: str) -> Physics:
+    """The physics of a name; an OptionError lists those there are."""
+    if name not in PHYSICS:
+        raise OptionError(f"physics {name!r} does not exist; use {', '.join(PHYSICS)}.")
+    return PHYSICS[name]
+
+
+@cache
+def _depending_on(physics: Physics, parameters: tuple[str, ...], ndim: int) -> tuple[str, ...]:
+    with torch.enable_grad():
+        models = {
+            name: torch.ones((1, *(2,) * ndim), requires_grad=name in parameters)
+            for name in physics.parameters
+        }
+        found = physics.coefficients(Medium(models, 1.0, ((False, False),) * ndim))
+    return tuple(name for name, array in found.items() if array.requires_grad)

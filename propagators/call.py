@@ -1,7 +1,8 @@
 """From a user's arguments to a propagation: checks at the door, then plain tensors."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -23,7 +24,6 @@ from wavepipe.propagators.domain import Domain, normalised_spacing
 from wavepipe.propagators.earth_models import (
     checked_parameters,
     checked_scatter,
-    judge_solid,
     step_velocity,
 )
 from wavepipe.propagators.errors import OptionError
@@ -33,6 +33,7 @@ from wavepipe.propagators.physics.catalogue import Physics
 from wavepipe.propagators.propagation import Propagation
 from wavepipe.propagators.recording import Recording, RunInfo
 from wavepipe.propagators.resampling import resampled
+from wavepipe.propagators.stability import accurate_time_step
 from wavepipe.propagators.stencil.linearise import SCATTERED, born
 from wavepipe.propagators.stencil.page import Face, Page
 from wavepipe.propagators.stencil.program import Port, Program
@@ -62,6 +63,7 @@ class Options:
     storage: Storage
     backend: str
     illumination: bool
+    reference_frequency: float | None
 
 
 @dataclass
@@ -76,6 +78,8 @@ class Call:
     amplitudes: Mapping[str, Tensor]
     """Input port -> (n_steps, n_sources of all shots), per cell volume."""
     acquisition: Acquisition
+    mass_unit: float
+    """kg, see `_mass_unit`."""
 
     def record(self) -> Recording:
         """Propagate and return the gathers."""
@@ -86,6 +90,8 @@ class Call:
             shift = _port(run.program.outputs, name).shift
             matrix = recording_operator(self.grid, self.options.correct_time_dispersion, shift)
             samples = resampled(matrix, rows[name])[: asked.nt]
+            if name == "pressure":
+                samples = samples * self.mass_unit
             gathers[name] = samples.T.reshape(asked.n_shots, positions.shape[1], asked.nt)
         illumination = run.illumination
         if illumination is not None:
@@ -116,8 +122,7 @@ def prepare(
     """Check everything a user may get wrong and assemble the propagation."""
     n_shots, ndim = acquisition.n_shots, acquisition.ndim
     earth = checked_parameters(physics.name, models, ndim, n_shots)
-    if "vs" in earth:
-        judge_solid(earth["vp"], earth["vs"])
+    physics.judge(earth)
     vp = earth["vp"]
     domain = Domain(
         tuple(vp.shape[1:]),
@@ -130,11 +135,17 @@ def prepare(
     _judge_points(domain, acquisition, physics)
     samples = acquisition.samples()
     velocity = step_velocity(
-        earth, options.velocity_bound, domain.spacing, domain.order, staggered=domain.staggered
+        {**earth, "vp": physics.fastest(earth).detach()},
+        options.velocity_bound,
+        domain.spacing,
+        domain.order,
+        staggered=domain.staggered,
     )
     highest = bandwidth(samples, dt, SIGNIFICANT)
     judge_dispersion(earth, domain.spacing, highest, domain.order, staggered=domain.staggered)
-    grid = _clock(dt, acquisition, domain, velocity, options)
+    if physics.lossy:
+        options = replace(options, correct_time_dispersion=False)
+    grid = _clock(dt, acquisition, domain, velocity, options, highest if physics.lossy else 0.0)
     judge_pass_band(grid, highest, correct=options.correct_time_dispersion)
     perturbed = checked_scatter(scatter, earth, ndim, n_shots) if scatter is not None else {}
     linearised = physics.depending_on(tuple(perturbed), ndim)
@@ -148,13 +159,17 @@ def prepare(
         tuple(acquisition.amplitudes),
         tuple(acquisition.receivers),
     )
+    mass_unit = _mass_unit(earth)
     amplitudes = {
-        name: _internal(one.to(vp.dtype), grid, domain, program, name, options)
+        name: _internal(one.to(vp.dtype), grid, domain, program, name, options, mass_unit)
         for name, one in acquisition.amplitudes.items()
     }
     frequency = options.boundary.pml_frequency
     if frequency is None:
         frequency = peak_frequency(samples, dt)
+    reference = options.reference_frequency
+    if reference is None:
+        reference = peak_frequency(samples, dt)
     like = torch.zeros((), dtype=vp.dtype)
     propagation = Propagation(
         program=program,
@@ -178,17 +193,37 @@ def prepare(
         silent=scatter is not None
         and not any(bool(one.detach().any()) for one in perturbed.values()),
     )
-    padded = {name: domain.extended(one) for name, one in earth.items()}
-    tangent = {name: domain.extended(one) for name, one in perturbed.items()}
+    padded, tangent = (
+        {
+            name: domain.extended(one / mass_unit if name == "rho" else one)
+            for name, one in models.items()
+        }
+        for models in (earth, perturbed)
+    )
     return Call(
         domain=domain,
         grid=grid,
         options=options,
         propagation=propagation,
-        coefficients=_coefficients(physics, padded, tangent, linearised, grid, domain),
+        coefficients=_coefficients(
+            physics, padded, tangent, linearised, grid.time_step, domain, reference
+        ),
         amplitudes=amplitudes,
         acquisition=acquisition,
+        mass_unit=mass_unit,
     )
+
+
+def _mass_unit(earth: Mapping[str, Tensor]) -> float:
+    """A unit of mass (kg) in which an impedance is about 1, and stresses as large as velocities.
+
+    A power of two, so that it changes no digit: but in single precision, fields in SI units are so
+    far apart that their products in a gradient would be flushed to zero.
+    """
+    if "rho" not in earth:
+        return 1.0
+    impedance = earth["rho"].detach().mean() * earth["vp"].detach().mean()
+    return 2.0 ** round(math.log2(float(impedance)))
 
 
 def _judge_points(domain: Domain, acquisition: Acquisition, physics: Physics) -> None:
@@ -212,11 +247,17 @@ def _points(
 
 
 def _clock(
-    dt: float, acquisition: Acquisition, domain: Domain, velocity: float, options: Options
+    dt: float,
+    acquisition: Acquisition,
+    domain: Domain,
+    velocity: float,
+    options: Options,
+    uncorrected: float,
 ) -> TimeGrid:
+    """Internal steps; short ones up to a frequency (Hz) whose time dispersion is not corrected."""
     step = options.time_step
     if step is None:
-        step = min(dt, domain.stable_time_step(velocity))
+        step = min(dt, domain.stable_time_step(velocity), accurate_time_step(uncorrected))
     elif step > dt * (1 + 1e-9):
         raise OptionError(f"time_step {step:.6g} s is longer than dt {dt:.6g} s; use at most dt.")
     else:
@@ -254,13 +295,14 @@ def _coefficients(
     earth: Mapping[str, Tensor],
     scatter: Mapping[str, Tensor],
     linearised: tuple[str, ...],
-    grid: TimeGrid,
+    time_step: float,
     domain: Domain,
+    reference_frequency: float,
 ) -> dict[str, Tensor]:
     """Coefficient arrays of the program; those of a perturbation are its directional derivative."""
 
     def of(models: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return physics.coefficients(Medium(models, grid.time_step, domain.free))
+        return physics.coefficients(Medium(models, time_step, domain.free, reference_frequency))
 
     found = of(earth)
     if not linearised:
@@ -294,9 +336,7 @@ def _derivative(
         inputs = [variables[name] for name in direction]
         back = torch.autograd.grad(outputs, inputs, weights, create_graph=True)
         found = torch.autograd.grad(back, weights, list(direction.values()), create_graph=keeps)
-    return {
-        name: one if keeps else one.detach() for name, one in zip(wanted, found, strict=True)
-    }
+    return {name: one if keeps else one.detach() for name, one in zip(wanted, found, strict=True)}
 
 
 def _illuminated(
@@ -315,6 +355,7 @@ def _internal(
     program: Program,
     name: str,
     options: Options,
+    mass_unit: float,
 ) -> Tensor:
     """Amplitudes of a port on the internal clock, (n_steps, n_sources of all shots)."""
     port = _port(program.inputs, name)
@@ -323,6 +364,8 @@ def _internal(
         rows = torch.nn.functional.pad(rows, (0, 0, 0, grid.nt - rows.shape[0]))
     matrix = source_operator(grid, options.correct_time_dispersion, port.shift)
     per_step = 1.0 if port.factors else grid.time_step
+    if port.inner or not port.factors:  # a force or a stress
+        per_step /= mass_unit
     return resampled(matrix, rows) * (per_step / domain.cell_volume)
 
 

@@ -13,7 +13,7 @@ from wavepipe.propagators.errors import ModelError, OptionError
 from wavepipe.propagators.physics.names import PARAMETERS, UNITS
 from wavepipe.propagators.stability import SAFETY
 
-POSITIVE = ("vp", "rho")
+POSITIVE = ("vp", "rho", "q")
 """Parameters that are above zero everywhere."""
 
 NOT_NEGATIVE = ("vs",)
@@ -111,6 +111,34 @@ def judge_solid(vp: Tensor, vs: Tensor) -> None:
         ModelWarning,
         stacklevel=TO_THE_USER,
     )
+
+
+def judge_vti(epsilon: Tensor, delta: Tensor) -> None:
+    r"""Refuse an anisotropy without a positive energy.
+
+    Parameters
+    ----------
+    epsilon, delta : Tensor, (n_shots or 1, \*shape)
+        Thomsen's (1986).
+
+    Raises
+    ------
+    ModelError
+        delta above epsilon, for which the acoustic equations grow without bound, or either at
+        most -1/2.
+    """
+    for bad, finding in (
+        ((delta > epsilon + 1e-6), "delta is above epsilon, and acoustic waves would grow"),
+        ((epsilon <= -0.5) | (delta <= -0.5), "epsilon or delta is at most -0.5"),
+    ):
+        if bad.any():
+            cell = [int(i) for i in bad.nonzero()[0]]
+            one, other = (float(m.detach().expand_as(bad)[tuple(cell)]) for m in (epsilon, delta))
+            raise ModelError(
+                f"epsilon is {one:.4g} and delta {other:.4g} at cell {_cell(cell, bad)}: {finding} "
+                f"({_cells(bad)}). Raise epsilon or lower delta there; both are 0 in an isotropic "
+                "medium."
+            )
 
 
 def checked_scatter(

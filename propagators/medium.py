@@ -21,6 +21,8 @@ class Medium:
     """s."""
     free: tuple[tuple[bool, bool], ...]
     """Whether the low and the high face of each axis are free."""
+    reference_frequency: float = 1.0
+    """At which velocities and quality factors hold, Hz."""
 
     def __getitem__(self, parameter: str) -> Tensor:
         return self.models[parameter]

@@ -5,8 +5,9 @@ Everything before (models to coefficients, samples to internal steps) and after 
 autograd carries the chain rule to the user's variables.
 """
 
+import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -139,7 +140,10 @@ class _Propagate(torch.autograd.Function):
         if ctx.wanted:
             ctx.sweep = None
         coefficients = dict(zip(ctx.names, ctx.saved_tensors, strict=True))
-        residual = {n: r.contiguous() for n, r in zip(call.receivers, residuals, strict=True)}
+        unit = _power_of_two(residuals)  # tiny products of tiny fields would be flushed to zero
+        residual = {
+            n: (r / unit).contiguous() for n, r in zip(call.receivers, residuals, strict=True)
+        }
         if ctx.wanted:
             sweep = _with_enough_snapshots(call, sweep, ctx.wanted, residual)
         asked = ctx.needs_input_grad[3 : 3 + len(ctx.ports)]
@@ -151,15 +155,21 @@ class _Propagate(torch.autograd.Function):
                 turned.gradients[name],
                 coefficients,
                 name,
-                sweep.history.stride,
+                sweep.history.stride * unit,
             )
             for name in ctx.wanted
         }
         sources = [
-            result.recorded[name] if needs else None
+            result.recorded[name] * unit if needs else None
             for name, needs in zip(ctx.ports, asked, strict=True)
         ]
         return (None, None, None, *sources, *(gradients.get(name) for name in ctx.names))
+
+
+def _power_of_two(values: Sequence[Tensor]) -> float:
+    """The power of two nearest the largest value; 1 for zeros. Dividing by it changes no digit."""
+    largest = max(float(one.abs().max()) for one in values)
+    return 2.0 ** math.frexp(largest)[1] if 0 < largest < math.inf else 1.0
 
 
 def _forward_sweep(
@@ -323,10 +333,10 @@ def _gradient(
     factors: Monomial,
     coefficients: Mapping[str, Tensor],
     name: str,
-    stride: int,
+    times: float,
 ) -> Tensor:
     """The gradient of a coefficient from its accumulated products; summed over shots if shared."""
-    gradient = accumulated * stride
+    gradient = accumulated * times
     for factor, power in factors:
         gradient = gradient / coefficients[factor] ** power
     if coefficients[name].shape[0] == 1:

@@ -30,14 +30,17 @@ def propagate(
     storage: Storage = Storage(),
     backend: str = "auto",
     illumination: bool = False,
+    reference_frequency: float | None = None,
 ) -> Recording:
     """Gathers of a batch of shots.
 
     Parameters
     ----------
-    physics : {"scalar", "acoustic", "elastic"}
+    physics : {"scalar", "acoustic", "elastic", "acoustic_vti", "viscoacoustic"}
     models : each (nz, nx) or (nz, ny, nx), or with n_shots as first axis
-        By parameter: vp and vs in m/s, rho in kg/m3. The gradient of a model per shot is per shot.
+        By parameter: vp and vs in m/s, rho in kg/m3, Thomsen's epsilon and delta with the vertical
+        velocity as vp (acoustic_vti), q the quality factor (viscoacoustic). The gradient of a
+        model per shot is per shot.
     spacing : m
         Distance between nodes: one for all axes, or one per axis.
     dt : s
@@ -66,12 +69,14 @@ def propagate(
     time_step : s
         Step inside, any fraction of `dt`; 0.9 of the stability limit, at most `dt`, if None.
     correct_time_dispersion
-        Remove the second-order error of the time stepping.
+        Remove the second-order error of the time stepping. With losses short steps take its place.
     storage
         How the forward wavefield is kept for the gradient of the earth model.
     backend : {"auto", "c", "reference"}
     illumination
         Also return the source's illumination of the model (with a gradient only).
+    reference_frequency : Hz
+        At which `vp` and `q` of a medium with losses hold; the sources' peak if None.
 
     Returns
     -------
@@ -109,6 +114,7 @@ def propagate(
         storage,
         backend,
         illumination,
+        reference_frequency,
     )
     found = known_physics(physics)
     return prepare(

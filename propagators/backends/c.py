@@ -118,20 +118,22 @@ def _allocate(sweep: Sweep, slots: Sequence[str]) -> Arrays:
     itemsize = sweep.dtype.itemsize
     layout = layouts(programs, slots, itemsize)
     memory: dict[str, NDArray[np.generic]] = {}
+    shared: dict[int, NDArray[np.generic]] = {}  # coefficients that are one tensor
     kind = np.dtype(str(sweep.dtype).removeprefix("torch."))
     for name, place in layout.items():
         if sweep.history is not None and name in slots:
             memory[name] = sweep.history.slots[name].numpy()
             continue
         given = sweep.coefficients.get(name)
-        shots = sweep.n_shots
-        if given is not None:
-            shots = 1 if given.ndim == 1 else given.shape[0]
-        flat = _zeros(shots, place.size, kind)
-        if given is not None:
-            target = place.view(flat)
+        if given is None:
+            memory[name] = _zeros(sweep.n_shots, place.size, kind)
+        elif given.data_ptr() in shared:
+            memory[name] = shared[given.data_ptr()]
+        else:
+            memory[name] = _zeros(1 if given.ndim == 1 else given.shape[0], place.size, kind)
+            shared[given.data_ptr()] = memory[name]
+            target = place.view(memory[name])
             target[...] = given.detach().numpy().reshape(target.shape)
-        memory[name] = flat
     return Arrays(memory, layout)
 
 

@@ -7,9 +7,10 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from wavepipe.propagators.earth_models import judge_solid, judge_vti
 from wavepipe.propagators.errors import OptionError
 from wavepipe.propagators.medium import Medium
-from wavepipe.propagators.physics import acoustic, elastic, scalar
+from wavepipe.propagators.physics import acoustic, acoustic_vti, elastic, scalar, viscoacoustic
 from wavepipe.propagators.physics.names import PARAMETERS
 from wavepipe.propagators.stencil.page import Page
 
@@ -28,6 +29,12 @@ class Physics:
     """Coefficients whose sums make the source illumination; those of an axis end in {a}{a}."""
     staggered: bool = True
     """First order in space and time, on the staggered grid."""
+    lossy: bool = False
+    """Waves lose energy: their steps are short instead of corrected, and cannot be taken back."""
+    judge: Callable[[Models], None] = lambda _: None
+    """Refuses earth models, each (n_shots or 1, *shape), that cannot be propagated."""
+    fastest: Callable[[Models], Tensor] = lambda models: models["vp"]
+    """Velocity of the fastest wave in any direction, m/s."""
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -47,7 +54,28 @@ class Physics:
 PHYSICS = {
     "scalar": Physics("scalar", scalar.scalar, scalar.coefficients, ("c2",), staggered=False),
     "acoustic": Physics("acoustic", acoustic.acoustic, acoustic.coefficients, ("K",)),
-    "elastic": Physics("elastic", elastic.elastic, elastic.coefficients, ("c_zz", "c_yy", "c_xx")),
+    "elastic": Physics(
+        "elastic",
+        elastic.elastic,
+        elastic.coefficients,
+        ("c_zz", "c_yy", "c_xx"),
+        judge=lambda models: judge_solid(models["vp"], models["vs"]),
+    ),
+    "acoustic_vti": Physics(
+        "acoustic_vti",
+        acoustic_vti.acoustic_vti,
+        acoustic_vti.coefficients,
+        ("bulk", "along"),
+        judge=lambda models: judge_vti(models["epsilon"], models["delta"]),
+        fastest=lambda models: models["vp"] * (1 + 2 * models["epsilon"]).sqrt(),
+    ),
+    "viscoacoustic": Physics(
+        "viscoacoustic",
+        viscoacoustic.viscoacoustic,
+        viscoacoustic.coefficients,
+        ("bulk",),
+        lossy=True,
+    ),
 }
 
 

@@ -6,10 +6,12 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
     "scalar": ("vp",),
     "acoustic": ("vp", "rho"),
     "elastic": ("vp", "vs", "rho"),
+    "acoustic_vti": ("vp", "rho", "epsilon", "delta"),
+    "viscoacoustic": ("vp", "rho", "q"),
 }
 """Physics -> its earth model, in the order of the call."""
 
-UNITS = {"vp": "m/s", "vs": "m/s", "rho": "kg/m3"}
+UNITS = {"vp": "m/s", "vs": "m/s", "rho": "kg/m3", "epsilon": "1", "delta": "1", "q": "1"}
 """Parameter -> unit."""
 
 

@@ -24,9 +24,7 @@ def inlined(program: Program, kept: frozenset[str] = frozenset()) -> Program:
 def _is_pointwise(program: Program, name: str) -> bool:
     """Whether a local is read at the point only, from fields that have not changed since."""
     places = [i for i, u in enumerate(program.updates) if u.target == name]
-    readers = [
-        (i, t) for i, u in enumerate(program.updates) for t in u.terms if t.field == name
-    ]
+    readers = [(i, t) for i, u in enumerate(program.updates) for t in u.terms if t.field == name]
     if not places or not readers or any(i < places[-1] for i, _ in readers):
         return False
     inputs = {n for i in places for n in program.updates[i].field_reads()}

@@ -40,19 +40,36 @@ def with_sums(program: Program, wanted: Sequence[str]) -> Program:
     the coefficient multiplies a local already, that is its sum.
     """
     for coefficient in wanted:
-        targets = dict.fromkeys(
-            u.target
-            for u in program.updates
-            for t in u.terms
-            if _multiplies(coefficient, t) and (coefficient, u.target) not in program.sums
-        )
-        for target in targets:
-            program = _with_sum(program, coefficient, target)
+        acted = [u.target for u in program.updates if _acts(coefficient, u)]
+        for target in dict.fromkeys((*acted, *_entered(program, coefficient))):
+            if (coefficient, target) not in program.sums:
+                program = _with_sum(program, coefficient, target)
     return program
+
+
+def _entered(program: Program, coefficient: str) -> list[str]:
+    """Fields that a source enters through a coefficient, by their names among the updates."""
+    return [
+        name
+        for name in program.fields
+        for port in program.inputs
+        if (coefficient, 1) in port.factors and _landing(program, port, name) == port.field
+    ]
+
+
+def _landing(program: Program, port: Port, target: str) -> str:
+    """The name of an updated field where a port meets it."""
+    return target if port.inner else rename_after(program.swaps_after, target)
 
 
 def _multiplies(coefficient: str, term: Term) -> bool:
     return any(name == coefficient for name, _ in term.left)
+
+
+def _acts(coefficient: str, update: Update) -> bool:
+    """Whether an update multiplies anything by a coefficient."""
+    kept = any(name == coefficient for name, _ in update.keep.factors)
+    return kept or any(_multiplies(coefficient, t) for t in update.terms)
 
 
 def _with_sum(program: Program, coefficient: str, target: str) -> Program:
@@ -60,8 +77,8 @@ def _with_sum(program: Program, coefficient: str, target: str) -> Program:
     if any(
         name == coefficient and power != 1
         for u in program.updates
-        for t in u.terms
-        for name, power in t.left
+        for factors in (u.keep.factors, *(t.left for t in u.terms))
+        for name, power in factors
     ):
         raise NotImplementedError(f"a power of {coefficient!r} is not linear in it")
     known = _local_sum(program, coefficient, target)
@@ -73,22 +90,30 @@ def _with_sum(program: Program, coefficient: str, target: str) -> Program:
     main: Update | None = None
     last = 0
     for update in program.updates:
-        terms = [t for t in update.terms if update.target == target and _multiplies(coefficient, t)]
-        if not terms:
+        if update.target != target or not _acts(coefficient, update):
             updates.append(update)
             continue
+        terms = [t for t in update.terms if _multiplies(coefficient, t)]
         bare = tuple(replace(t, left=multiply(t.left, factor, -1)) for t in terms)
         rest = tuple(t for t in update.terms if t not in terms)
+        keep = update.keep
+        if any(name == coefficient for name, _ in keep.factors):
+            own = _product(program, coefficient, target)
+            left = multiply(keep.factors, factor, -1)
+            bare, keep = (*bare, replace(own, scale=keep.number, left=left)), DISCARDED
         if main is None:
-            main = replace(update, terms=rest)
+            main = replace(update, terms=rest, keep=keep)
             updates.append(Update(name, bare, update.box, DISCARDED))
         elif rest:
             raise NotImplementedError(f"{target!r} mixes {coefficient!r} with other terms twice")
         else:
             updates.append(Update(name, bare, update.box))
         last = len(updates)
-    if main is None:
-        raise ValueError(f"{coefficient!r} does not multiply anything in {target!r}")
+    if main is None:  # only a source does
+        box = program.fields[target]
+        last = _last(updates, coefficient, target) + 1
+        updates.insert(last, Update(name, (), box, DISCARDED))
+        last, main = last + 1, Update(target, (), box)
     applied = _product(program, coefficient, name)
     updates.insert(last, replace(main, terms=(*main.terms, applied)))
     return replace(
@@ -100,13 +125,16 @@ def _with_sum(program: Program, coefficient: str, target: str) -> Program:
 
 
 def _local_sum(program: Program, coefficient: str, target: str) -> str | None:
-    """The local that a coefficient multiplies in a target, if that is all it multiplies there."""
-    terms = [
-        t
-        for u in program.updates
-        for t in u.terms
-        if u.target == target and _multiplies(coefficient, t)
-    ]
+    """The local that a coefficient multiplies in a target, if that is all it multiplies there.
+
+    A source that enters through the coefficient is a part of its sum, and no other's.
+    """
+    if target in _entered(program, coefficient):
+        return None
+    acting = [u for u in program.updates if u.target == target and _acts(coefficient, u)]
+    terms = [t for u in acting for t in u.terms if _multiplies(coefficient, t)]
+    if not terms:
+        return None
     bare = _product(program, coefficient, terms[0].field)
     return bare.field if terms == [bare] and bare.field in program.local else None
 
@@ -115,12 +143,14 @@ def _perturbed(
     updates: Sequence[Update], coefficient: str, target: str, perturbation: Update
 ) -> list[Update]:
     """The updates with one more, right after the last in which a coefficient acts on a target."""
-    last = max(
-        index
-        for index, update in enumerate(updates)
-        if update.target == target and any(_multiplies(coefficient, t) for t in update.terms)
-    )
+    last = _last(updates, coefficient, target)
     return [*updates[: last + 1], perturbation, *updates[last + 1 :]]
+
+
+def _last(updates: Sequence[Update], coefficient: str, target: str) -> int:
+    """Index of the last update of a target, in which a coefficient acts if there is such a one."""
+    found = [index for index, update in enumerate(updates) if update.target == target]
+    return max([i for i in found if _acts(coefficient, updates[i])] or found)
 
 
 def sources_of_sums(program: Program) -> tuple[Port, ...]:
@@ -132,7 +162,7 @@ def sources_of_sums(program: Program) -> tuple[Port, ...]:
     for (coefficient, target), name in program.sums.items():
         factor = monomial({coefficient: 1})
         for port in program.inputs:
-            landing = target if port.inner else rename_after(program.swaps_after, target)
+            landing = _landing(program, port, target)
             if port.field == landing and (coefficient, 1) in port.factors:
                 factors = multiply(port.factors, factor, -1)
                 ports[port.name, name] = replace(port, field=name, factors=factors, inner=False)

@@ -1,0 +1,49 @@
+"""Acoustics with losses: a standard linear solid of quality factor q (Robertsson et al. 1994).
+
+p_t = k (1 + tau) e - r, r_t = (k tau e - r) / tau_s, e = -div v; rho v_t + grad p = f.
+"""
+
+import math
+
+from torch import Tensor
+
+from wavepipe.propagators.medium import Medium
+from wavepipe.propagators.stencil.page import Page, total
+
+
+def viscoacoustic(page: Page) -> None:
+    """The memory r, times the step, acts half before and half after its update."""
+    p, r, bulk = page.field("p"), page.field("r"), page.coefficient("bulk")
+    decay, drive = page.coefficient("decay"), page.coefficient("drive")
+    v = [page.field(f"v{a}", half=[axis], ahead=True) for axis, a in enumerate(page.letters)]
+    b = [page.coefficient(f"b_{a}") for a in page.letters]
+    for axis in page.axes:
+        page.update(v[axis], v[axis] - b[axis] * page.derivative(p, axis))
+    e = page.local("e", -1.0 * total(page.derivative(v[i], i) for i in page.axes))
+    page.update(p, p + bulk * e - 0.5 * r)
+    page.update(r, decay * r + drive * e)
+    page.update(p, p - 0.5 * r)
+    page.source("pressure", into=p, times=bulk)
+    page.receiver("pressure", of=p)
+    for axis, a in enumerate(page.letters):
+        page.source(f"f{a}", into=v[axis], times=b[axis])
+        page.receiver(f"v{a}", of=v[axis])
+
+
+def coefficients(medium: Medium) -> dict[str, Tensor]:
+    """Unrelaxed modulus, and the memory's; vp and q hold at the reference frequency."""
+    step, rho, q = medium.time_step, medium["rho"], medium["q"]
+    omega = 2 * math.pi * medium.reference_frequency
+    root = (1 + q**-2).sqrt()
+    stress_time, tau = (root - 1 / q) / omega, ((root + 1 / q) / (root - 1 / q)) - 1
+    # |M| and the phase of M at omega give the phase velocity: M = k sqrt(1 + tau) e^(i atan(1/q)).
+    phase = (1 / q).atan()
+    k = rho * (medium["vp"] * (0.5 * phase).cos()) ** 2 / (1 + tau).sqrt()
+    decay = (-step / stress_time).exp()
+    buoyancies = {f"b_{a}": step / medium.mean(rho, axis) for axis, a in enumerate(medium.letters)}
+    return {
+        "bulk": step * k * (1 + tau),
+        "decay": decay,
+        "drive": step * (1 - decay) * k * tau,
+        **buoyancies,
+    }

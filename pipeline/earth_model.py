@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wavepipe.pipeline.errors import JobError
+from wavepipe.pipeline.job_section import listed
+from wavepipe.pipeline.ties import tie_of
 from wavepipe.pipeline.units import check_values
 from wavepipe.propagators.errors import ModelError
+from wavepipe.propagators.physics.names import PARAMETERS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,9 +29,6 @@ logger = logging.getLogger(__name__)
 
 AXES = {2: ("z", "x"), 3: ("z", "y", "x")}
 """Axis order by number of dimensions."""
-
-GARDNER_FACTOR = 310.0
-"""kg/m3 per (m/s)**0.25: Gardner's 0.31 g/cm3, in SI."""
 
 
 @dataclass(frozen=True)
@@ -123,9 +123,15 @@ def load_earth_model(job: Job) -> EarthModel:
         array = files[name] if name in files else _formula(parameter, grid, values)
         check_values(array, name, _source(job, name, section), grid.spacing, grid.origin)
         values[name] = _smoothed(array, parameter.smoothing, grid.spacing)
-    if set(values) != {"vp"}:
-        extra = " and ".join(sorted(set(values) - {"vp"}))
-        logger.warning("physics scalar uses vp only; %s: read and checked, not used", extra)
+    used = PARAMETERS[job.physics]
+    extra = [name for name in values if name not in used]
+    if extra:
+        logger.warning(
+            "physics %s uses %s only; %s: read and checked, not used",
+            job.physics,
+            listed(used),
+            listed(extra),
+        )
     ordered = {name: np.ascontiguousarray(values[name]) for name in section.given}
     return EarthModel(ordered, grid.spacing, grid.origin, tuple(assumptions))
 
@@ -254,21 +260,17 @@ def _in_order(section: EarthModelSection) -> list[str]:
 
 def _base(parameter: EarthParameter) -> str | None:
     """The parameter that `parameter` is computed from, if any."""
-    if parameter.ratio is not None:
-        return parameter.ratio.of
-    return parameter.gardner.of if parameter.gardner is not None else None
+    tie = tie_of(parameter)
+    return None if tie is None else tie.of
 
 
 def _formula(
     parameter: EarthParameter, grid: _FullGrid, values: dict[str, NDArray[np.float32]]
 ) -> NDArray[np.float32]:
     """A parameter that is made from numbers or from another parameter."""
-    if parameter.ratio is not None:
-        base = values[parameter.ratio.of].astype(np.float64)
-        return (parameter.ratio.value * base).astype(np.float32)
-    if parameter.gardner is not None:
-        base = values[parameter.gardner.of].astype(np.float64)
-        return (GARDNER_FACTOR * base**0.25).astype(np.float32)
+    tie = tie_of(parameter)
+    if tie is not None:
+        return tie.values(values[tie.of])
     depth = grid.origin[0] + grid.spacing[0] * np.arange(grid.shape[0])
     if parameter.gradient is not None:
         column = parameter.gradient.top + parameter.gradient.per_metre * depth

@@ -83,6 +83,8 @@ def read_array(path: Path, parameter: EarthParameter, name: str, key: str) -> Mo
         )
         raise ModelError(msg) from error
     text = parameter.unit or stored.unit
+    if text is None and QUANTITY_OF[name] == "number":
+        text = "1"  # there is no other but the per cent, which is too large to be overlooked
     if text is None:
         example = SI_UNIT[QUANTITY_OF[name]]
         msg = f"{key}: {path.name} does not say its unit. Add unit: {example} (or another)."

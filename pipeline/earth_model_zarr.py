@@ -21,8 +21,10 @@ def read_zarr(path: Path, parameter: EarthParameter, name: str, key: str) -> Sto
     Axes come from the array's dimension names, the unit from its ``units`` attribute, spacing
     and origin from the coordinates of the same names; keys of the job fill what is not there.
     An array with a leading ``iteration`` axis is an inversion's result: its last iteration, or
-    the one that the job names, is read.
+    the one that the job names, is read. A run folder stands for its ``results.zarr``.
     """
+    if (path / "results.zarr").is_dir():
+        path = path / "results.zarr"
     array, group = _open(path, parameter, name, key)
     names = _dimension_names(array)
     unit = array.attrs.get("units", array.attrs.get("unit"))

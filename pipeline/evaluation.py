@@ -8,13 +8,16 @@ whenever anything does that could change the result, and leaves can keep what th
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+Tensor = tuple[tuple[float, ...], ...]
+"""Moment tensor, (ndim, ndim), axes in order."""
 
 Wanted = Literal["gathers", "image", "gradient", "misfit"]
 
@@ -42,7 +45,7 @@ class Propagation:
     """That the absorbing layer is tuned to, Hz."""
 
     free_surface: tuple[str, ...]
-    """Faces where the pressure is zero."""
+    """Faces where the pressure, or the traction, is zero."""
 
     velocity_bound: float
     """Highest velocity the time step allows for, m/s."""
@@ -52,6 +55,9 @@ class Propagation:
 
     correct_time_dispersion: bool
     """Whether the error of the time stepping is removed."""
+
+    reference_frequency: float
+    """At which velocities are those of the earth model, where there are losses, Hz."""
 
     stride: int
     """Every which step of the forward wavefield is kept for a gradient."""
@@ -99,6 +105,9 @@ class Treatment:
     point_source: PointSource | None = None
     """How data that spread as from a point become line-source data; None: they do already."""
 
+    component_weights: dict[str, float] = field(default_factory=dict)
+    """Factor on the misfit, or on the image, of each component; 1 where absent."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
@@ -107,6 +116,9 @@ class Evaluation:
     wanted: Wanted
     """What is computed."""
 
+    physics: str
+    """The wave equation."""
+
     propagation: Propagation
     """How waves are computed."""
 
@@ -114,10 +126,13 @@ class Evaluation:
     """Path of the saved survey."""
 
     model: dict[str, str]
-    """Path of the array of each parameter of the earth model."""
+    """Path of the array of each parameter of the physics."""
 
     wavelet: str
     """Path of the wavelet's samples."""
+
+    source: str
+    """What the wavelet drives: pressure, fz, ..., moment."""
 
     origin: tuple[float, ...]
     """Position of the model's first node, m."""
@@ -131,6 +146,18 @@ class Evaluation:
     threads: int
     """That a call may use; cannot change a bit either."""
 
+    moment: Tensor | None = None
+    """Moment tensor that the wavelet is multiplied with, where `source` is ``moment``."""
+
+    variables: tuple[str, ...] = ()
+    """Parameters whose gradient is wanted."""
+
+    source_scale: float = 1.0
+    """Power of two that wavelet and wavefield are multiplied with; gathers are scaled back."""
+
+    result_scale: float = 1.0
+    """Power of two that gradients and images are multiplied with."""
+
     treatment: Treatment = Treatment()
     """Of the observed gathers."""
 
@@ -140,8 +167,8 @@ class Evaluation:
     illumination: bool = False
     """Whether the source illumination is summed too."""
 
-    segy: str | None = None
-    """SEG-Y file that gathers are written to."""
+    segy: dict[str, str] | None = None
+    """SEG-Y file that the gathers of each component are written to."""
 
     store: str | None = None
     """Zarr store that gathers are written to."""
@@ -166,11 +193,13 @@ def load_evaluation(path: str) -> Evaluation:
     for owner, names in (
         (propagation, ("spacing", "free_surface")),
         (treatment, ("mute",)),
-        (fields, ("origin",)),
+        (fields, ("origin", "variables")),
     ):
         for name in names:
             if owner[name] is not None:
                 owner[name] = tuple(owner[name])
+    if fields["moment"] is not None:
+        fields["moment"] = tuple(tuple(row) for row in fields["moment"])
     return Evaluation(
         propagation=Propagation(**propagation), treatment=Treatment(**treatment), **fields
     )

@@ -10,7 +10,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -30,11 +30,11 @@ from wavepipe.pipeline.evaluation import (
 from wavepipe.pipeline.inputs import Inputs, read_inputs
 from wavepipe.pipeline.job import Job
 from wavepipe.pipeline.left_out import LeftOut, describe_left_out, left_out
-from wavepipe.pipeline.machine import Machine, local_machine
 from wavepipe.pipeline.partial import Failure, Partial
 from wavepipe.pipeline.progress import counting, readable_seconds
-from wavepipe.pipeline.provenance import collect_provenance
 from wavepipe.pipeline.run_folder import RunFolder
+from wavepipe.pipeline.run_start import describe_run, find_workers, write_start
+from wavepipe.propagators.physics.names import PARAMETERS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,10 +54,10 @@ class Outcome:
     """The run folder."""
 
     shots: tuple[int, ...]
-    """Shots that are in the result."""
+    """Shots that are in the result, as indices in the survey before ``survey.shots`` selects."""
 
     failures: tuple[Failure, ...]
-    """Shots that are not, and why."""
+    """Shots that are not, with the same indices, and why."""
 
     accepted: bool
     """Whether no more shots failed than the job allows."""
@@ -102,6 +102,16 @@ class Run:
         """Folder of what workers read."""
         return self.folder.path / "work"
 
+    @cached_property
+    def start(self) -> dict[str, str]:
+        """File of each parameter of the job's earth model that the physics has."""
+        self.work.mkdir(exist_ok=True)
+        parameters = self.inputs.earth.parameters
+        return {
+            name: save_array(name, parameters[name], self.work)
+            for name in PARAMETERS[self.job.physics]
+        }
+
     def attributes(self) -> dict[str, object]:
         """What is worth knowing beside the results."""
         return {
@@ -110,7 +120,13 @@ class Run:
             "assumptions": [*self.inputs.earth.assumptions, *self.inputs.survey.assumptions],
         }
 
-    def describe(self, wanted: Wanted, band: Pass, vp: NDArray[Any]) -> Evaluation:
+    def describe(
+        self,
+        wanted: Wanted,
+        band: Pass,
+        model: Mapping[str, NDArray[Any]] | None = None,
+        variables: Sequence[str] = (),
+    ) -> Evaluation:
         """Evaluation of the run's survey in a frequency band.
 
         Parameters
@@ -119,8 +135,10 @@ class Run:
             What is computed.
         band
             Of the plan.
-        vp : (nz, nx) or (nz, ny, nx), m/s
-            Earth model.
+        model : (nz, nx) or (nz, ny, nx), SI
+            Parameters that differ from the job's earth model.
+        variables
+            Parameters whose gradient is wanted.
         """
         from wavepipe.pipeline.passes import pass_wavelet
 
@@ -137,26 +155,36 @@ class Run:
                 taper_end=band.taper_end,
                 mute=None if mute is None else (mute.velocity, mute.flat, mute.taper),
                 point_source=self._point_source() if job.survey.spreading == "3d" else None,
+                component_weights=job.survey.component_weights.given,
             )
+        changed = {
+            name: save_array(name, values.astype("float32"), self.work)
+            for name, values in (model or {}).items()
+        }
         return Evaluation(
             wanted=wanted,
+            physics=job.physics,
             propagation=band.propagation,
             survey=str(self.folder.survey),
-            model={"vp": save_array("vp", vp.astype("float32"), self.work)},
+            model=self.start | changed,
             wavelet=save_array("wavelet", wavelet, self.work),
+            source=job.survey.source_name,
             origin=self.inputs.earth.origin,
             aperture=job.survey.aperture,
             call_shots=self.plan.schedule.call_shots,
             threads=self.plan.schedule.threads,
+            moment=job.survey.moment,
+            variables=tuple(variables),
+            source_scale=band.source_scale,
+            result_scale=band.result_scale,
             treatment=treatment,
         )
 
     def _point_source(self) -> PointSource:
         """What turns point-source into line-source data: of the start, so that data stay data."""
-        velocity = save_array("spreading", self.inputs.earth.vp.astype("float32"), self.work)
         energy = self.inputs.wavelet**2
         centre = float(np.average(np.arange(energy.size), weights=energy)) * self.inputs.survey.dt
-        return PointSource(velocity, centre)
+        return PointSource(self.start["vp"], centre)
 
     def evaluate(self, evaluation: Evaluation, shots: Sequence[int], title: str) -> Partial:
         """Sum of an evaluation over shots, on the cluster.
@@ -185,6 +213,7 @@ class Run:
                 self.folder.log_event(event)
 
             partial = self.cluster.compute(graph, root, on_batch)
+        partial = scaled_back(partial, evaluation.result_scale)
         seconds = time.perf_counter() - start
         _require_answer(partial, shots)
         for failure in partial.failures:
@@ -215,8 +244,8 @@ class Run:
             self.folder.log_event({"event": "left out", "shot": shot, **asdict(counts)})
 
     def forget(self, evaluation: Evaluation) -> None:
-        """Delete the earth model of an evaluation that is done."""
-        for path in evaluation.model.values():
+        """Delete what an evaluation that is done had of an earth model of its own."""
+        for path in set(evaluation.model.values()) - set(self.start.values()):
             Path(path).unlink(missing_ok=True)
 
     def outcome(self, shots: Sequence[int], failures: Sequence[Failure]) -> Outcome:
@@ -236,7 +265,22 @@ class Run:
                 "accepted": accepted,
             }
         )
-        return Outcome(self.folder.path, tuple(shots), tuple(failures), accepted)
+        index = [int(original) for original in self.inputs.survey.original_index]
+        return Outcome(
+            self.folder.path,
+            tuple(index[i] for i in shots),
+            tuple(replace(failure, shot=index[failure.shot]) for failure in failures),
+            accepted,
+        )
+
+
+def scaled_back(partial: Partial, scale: float) -> Partial:
+    """Gradients and images of a sum without their scale, in float64; illumination is relative."""
+    arrays = {
+        name: values if name == "illumination" else values / np.float64(scale)
+        for name, values in partial.arrays.items()
+    }
+    return replace(partial, arrays=arrays)
 
 
 def question_name(evaluation: str, survey: str, blocks: Sequence[tuple[int, ...]]) -> str:
@@ -291,14 +335,14 @@ def start_run(
     inputs = read_inputs(job)
     from wavepipe.pipeline.plan import make_plan  # torch loads here
 
-    with _workers(job, cluster) as workers:
+    with find_workers(job, cluster) as workers:
         plan = make_plan(inputs, workers.machine)
         with workers.ready(plan) as ready:
             folder = RunFolder.create(job.output_folder)
             if started is not None:
                 started(folder.path)
-            _write_start(folder, inputs, plan)
-            for line in _summary(inputs, plan):
+            write_start(folder, inputs, plan)
+            for line in describe_run(inputs, plan):
                 logger.info("%s", line)
             run = Run(inputs, plan, folder, ready)
             try:
@@ -308,71 +352,3 @@ def start_run(
     seconds = time.perf_counter() - start
     folder.log_event({"event": "closed", "seconds": round(seconds, 3)})
     logger.info("finished in %s: %s", readable_seconds(seconds), folder.path)
-
-
-@dataclass(frozen=True)
-class _Workers:
-    """Workers that are there already, or how many may be started once the plan is made."""
-
-    machine: Machine
-    cluster: Cluster | None = None
-
-    def ready(self, plan: Plan) -> AbstractContextManager[Cluster]:
-        """Start what is not there yet."""
-        if self.cluster is not None:
-            return nullcontext(self.cluster)
-        from wavepipe.pipeline.cluster import local_cluster
-
-        return local_cluster(plan.schedule.n_workers, plan.schedule.threads)
-
-
-@contextmanager
-def _workers(job: Job, cluster: Cluster | None) -> Iterator[_Workers]:
-    """Connect to a running scheduler, or say how many local workers there may be."""
-    machine = local_machine(job)
-    if cluster is not None:
-        yield _Workers(replace(machine, n_workers=cluster.n_workers, free=False), cluster)
-    elif job.cluster.address is None:
-        yield _Workers(machine)
-    else:
-        from wavepipe.pipeline.cluster import running_cluster
-
-        with running_cluster(job.cluster.address) as running:
-            there = replace(machine, n_workers=running.n_workers, threads=1, free=False)
-            yield _Workers(there, running)
-
-
-def _write_start(folder: RunFolder, inputs: Inputs, plan: Plan) -> None:
-    """Write what the run starts from."""
-    job = inputs.job
-    folder.write_text(folder.resolved_job, job.resolved_yaml())
-    folder.write_json(folder.plan, plan.as_dict())
-    folder.write_json(folder.provenance, collect_provenance(_input_files(job)))
-    inputs.survey.save(folder.survey)
-    folder.log_event({"event": "start", "kind": job.kind, "shots": inputs.survey.n_shots})
-
-
-def _input_files(job: Job) -> list[Path]:
-    """List the files a job reads."""
-    names = [parameter.path for parameter in job.earth_model.given.values()]
-    names.append(job.wavelet.path)
-    paths = [job.resolve(name) for name in names if name is not None]
-    return [*paths, *(job.data_files() if job.survey.data is not None else ())]
-
-
-def _summary(inputs: Inputs, plan: Plan) -> Iterator[str]:
-    """Lines about the size of the run and what was chosen for it."""
-    schedule, propagation = plan.schedule, plan.passes[0].propagation
-    cells = " x ".join(str(n) for n in plan.largest_window)
-    yield (
-        f"{plan.n_shots} shots, {inputs.survey.n_traces} traces of {propagation.nt} samples; "
-        f"windows up to {cells} cells, step {1e3 * propagation.time_step:.3g} ms"
-    )
-    yield (
-        f"{schedule.n_workers} workers of {schedule.threads} threads, {schedule.batch_shots} "
-        f"shots a batch, about {schedule.shot_bytes / 1e6:.3g} MB a shot"
-    )
-    if inputs.job.kind != "model":
-        tapers = ", ".join(f"{one.taper_end:.3g} s" for one in plan.passes)
-        strides = ", ".join(str(one.propagation.stride) for one in plan.passes)
-        yield f"trace ends are tapered over {tapers}; every {strides} steps are kept"

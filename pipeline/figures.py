@@ -64,7 +64,7 @@ def plot_model(
     model
         Gives the grid.
     name
-        vp, vs or rho.
+        vp, vs or rho, for the colour bar.
     title
         Above the figure; the file's name if None.
     limits

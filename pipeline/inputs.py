@@ -1,7 +1,7 @@
 """Everything a run reads before it starts: earth model, survey, wavelet."""
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -9,13 +9,17 @@ from numpy.typing import NDArray
 
 from wavepipe.pipeline.earth_model import EarthModel, load_earth_model
 from wavepipe.pipeline.errors import JobError, SegyError, SurveyError
+from wavepipe.pipeline.inverted_parameters import starting_model
 from wavepipe.pipeline.job import Job, make_wavelet
+from wavepipe.pipeline.job_checks import check_names
 from wavepipe.pipeline.layouts import survey_from_layout
 from wavepipe.pipeline.segy.doubts import is_depth_domain
 from wavepipe.pipeline.segy.file_format import open_segy
 from wavepipe.pipeline.segy.headers import Doubt
 from wavepipe.pipeline.shots import Survey
 from wavepipe.pipeline.survey import apply_outside_policy, read_survey
+from wavepipe.pipeline.survey_components import record
+from wavepipe.propagators.physics.names import PARAMETERS, receiver_names
 from wavepipe.propagators.wavelets import peak_frequency
 
 logger = logging.getLogger(__name__)
@@ -46,6 +50,9 @@ class Inputs:
     mask: NDArray[np.bool_]
     """Where an inversion may change the earth model."""
 
+    largest: dict[str, float] = field(default_factory=dict)
+    """Largest sample of each component in one shot of the data."""
+
     dropped: tuple[str, ...] = ()
     """What lay outside the model and was left out, one line per shot."""
 
@@ -59,7 +66,8 @@ def read_inputs(job: Job) -> Inputs:
         Something is missing or contradicts something else.
     """
     earth = load_earth_model(job)
-    survey = _survey(job, earth).select(job.survey.shots)
+    _check_dimensions(job, earth)
+    survey = _recorded(job, _survey(job, earth).select(job.survey.shots))
     _check_depth_axis(earth, survey)
     survey, dropped = apply_outside_policy(survey, earth.extent, job.survey.outside)
     _check_free_surface(job, earth, survey)
@@ -70,10 +78,45 @@ def read_inputs(job: Job) -> Inputs:
         raise JobError("the wavelet is zero everywhere within the record; check its delay.")
     _check_stages(job, survey, wavelet)
     mask = _mask(job, earth)
-    _check_bounds(job, earth, mask)
-    if job.kind != "model":
-        _check_samples(survey)
-    return Inputs(job, earth, survey, wavelet, mask, tuple(dropped))
+    earth = starting_model(job, earth, mask)
+    largest = _largest_samples(survey) if job.kind != "model" else {}
+    return Inputs(job, earth, survey, wavelet, mask, largest, tuple(dropped))
+
+
+def _check_dimensions(job: Job, earth: EarthModel) -> None:
+    """Refuse sources and components that the physics has not in so many dimensions."""
+    try:
+        check_names(job, earth.ndim)
+    except ValueError as error:
+        raise JobError(f"{job.path.name}: {error}.") from None
+    moment = job.survey.moment
+    if moment is not None and len(moment) != earth.ndim:
+        size = f"{len(moment)} by {len(moment)}"
+        raise JobError(
+            f"survey.source.moment of {job.path.name} is {size}, and the earth model is "
+            f"{earth.ndim}-D; give {earth.ndim} by {earth.ndim} numbers."
+        )
+
+
+def _recorded(job: Job, survey: Survey) -> Survey:
+    """Survey of the components that the job models or uses."""
+    if job.kind == "model" and job.survey.components is not None:
+        return record(survey, job.survey.components)
+    known = receiver_names(job.physics, survey.ndim)
+    for name in survey.components:
+        if name not in known:
+            raise SurveyError(
+                f"{survey.files[0]} holds {name}, as its trace headers say, but physics "
+                f"{job.physics} records {' and '.join(known)}. Choose a physics that has it, or "
+                "other data; for kind model, survey.components says what to record."
+            )
+    for name in job.survey.component_weights.given:
+        if name not in survey.components:
+            raise JobError(
+                f"survey.component_weights of {job.path.name} names {name}, and the data hold "
+                f"{' and '.join(survey.components)}. Remove it."
+            )
+    return survey
 
 
 def _check_stages(job: Job, survey: Survey, wavelet: NDArray[np.float64]) -> None:
@@ -98,42 +141,24 @@ def _check_stages(job: Job, survey: Survey, wavelet: NDArray[np.float64]) -> Non
             )
 
 
-def _check_bounds(job: Job, earth: EarthModel, mask: NDArray[np.bool_]) -> None:
-    """Refuse bounds that the starting model breaks where it may change."""
-    bounds = None if job.fwi is None else job.fwi.parameters.vp.bounds
-    if job.kind != "fwi" or bounds is None:
-        return
-    low, high = bounds
-    # Models are float32: a value on a bound may lie a rounding beyond it.
-    slack = 1e-6 * high
-    excess = np.where(mask, np.maximum(low - earth.vp, earth.vp - high), -np.inf)
-    if not float(excess.max()) > slack:
-        return
-    worst = np.unravel_index(int(excess.argmax()), excess.shape)
-    place = ", ".join(
-        f"{axis} = {earth.coordinates(i)[node]:g} m"
-        for i, (axis, node) in enumerate(zip(earth.axes, worst, strict=True))
-    )
-    share = 100.0 * float((excess > slack).mean())
-    raise JobError(
-        f"fwi.parameters.vp.bounds of {job.path.name} are {low:g} to {high:g} m/s, but the "
-        f"starting model has {float(earth.vp[worst]):g} m/s at {place} ({share:.3g} % of its "
-        "cells are outside). Widen the bounds, or start from a model within them."
-    )
+def _largest_samples(survey: Survey) -> dict[str, float]:
+    """Largest sample of each component in the first shot that has any.
 
-
-def _check_samples(survey: Survey) -> None:
-    """Refuse data without a single sample to use; sound data cost the reading of one shot."""
+    Data without a single sample to use are refused; sound data cost the reading of one shot.
+    """
     room = SEARCHED_BYTES
     for i in range(survey.n_shots):
         try:
-            if survey.read_gather(i).live.any():
-                return
+            gather = survey.read_gather(i)
         except SegyError:
-            return  # the shot's own affair
+            return {}  # the shot's own affair
+        if gather.live.any():
+            sizes = np.abs(gather.samples).max(axis=1)
+            parts = survey.component_traces(i).items()
+            return {name: float(sizes[rows].max(initial=0.0)) for name, rows in parts}
         room -= 4 * survey.nt * survey.n_receivers(i)
         if room < 0:
-            return
+            return {}
     raise SurveyError(
         f"the samples of all {survey.n_traces} traces of {survey.files[0]} are zero or NaN, or the "
         "traces are marked dead: there is nothing to use. Check survey.data and survey.shots; "
@@ -147,7 +172,8 @@ def _mask(job: Job, earth: EarthModel) -> NDArray[np.bool_]:
     if job.kind == "fwi" and job.fwi is not None and job.fwi.mask.water:
         from wavepipe.pipeline.preconditioning import water_mask
 
-        mask = ~water_mask(earth.vp)
+        has_vs = "vs" in PARAMETERS[job.physics]
+        mask = ~water_mask(earth.vp, earth.parameters["vs"] if has_vs else None)
         logger.info("water mask: %.1f %% of the cells stay as they are", 100 * (~mask).mean())
     if not mask.any():
         raise JobError("fwi.mask leaves no cell to invert for: the whole earth model is water.")
@@ -174,7 +200,7 @@ def _survey(job: Job, earth: EarthModel) -> Survey:
         )
     read = partial(
         read_survey,
-        job.data_files(),
+        job.survey_files(),
         ndim=earth.ndim,
         depths=section.depths if isinstance(section.depths, str) else section.depths.model_dump(),
         units=None if section.coordinate_units == "auto" else section.coordinate_units,
@@ -242,7 +268,9 @@ def _check_depth_axis(earth: EarthModel, survey: Survey) -> None:
 
 
 def _check_free_surface(job: Job, earth: EarthModel, survey: Survey) -> None:
-    """Refuse sources on a free surface, where the pressure is zero; judge receivers there."""
+    """Refuse sources on a free surface, and judge receivers of pressure where it is zero there."""
+    heard = [name == "pressure" for name in survey.components]
+    pressure = survey.receiver_positions[np.array(heard)[survey.component]]
     for face in job.propagator.free_surface:
         if face[0] not in earth.axes:
             raise JobError(
@@ -256,18 +284,27 @@ def _check_free_surface(job: Job, earth: EarthModel, survey: Survey) -> None:
             i = int(np.flatnonzero(on)[0])
             raise SurveyError(
                 f"shot {survey.label(i)}: its source lies on the free surface {face} "
-                f"({face[0]} = {place:g} m), where the pressure is zero. Give source depths "
+                f"({face[0]} = {place:g} m), where it cannot be. Give source depths "
                 "(survey.depths), or remove the face from propagator.free_surface."
             )
-        depth = survey.receiver_positions[:, axis]
+        if _is_solid(job, earth, axis, face):
+            continue  # its stress along the face is not zero
+        depth = pressure[:, axis]
         silent = int(np.count_nonzero(np.abs(depth - place) < 1e-4 * earth.spacing[axis]))
         if not silent:
             continue
         finding = (
-            f"{silent} of {len(depth)} receivers lie on the free surface {face} ({face[0]} = "
-            f"{place:g} m), where the pressure is zero. Give receiver depths (survey.depths), or "
-            "remove the face from propagator.free_surface."
+            f"{silent} of {len(depth)} pressure receivers lie on the free surface {face} "
+            f"({face[0]} = {place:g} m), where the pressure is zero. Give receiver depths "
+            "(survey.depths), or remove the face from propagator.free_surface."
         )
-        if silent == len(depth) and job.kind != "model":
+        if silent == survey.n_traces and job.kind != "model":
             raise SurveyError(finding)
         logger.warning("%s", finding)
+
+
+def _is_solid(job: Job, earth: EarthModel, axis: int, face: str) -> bool:
+    """Whether there is rock anywhere on a face."""
+    if "vs" not in PARAMETERS[job.physics]:
+        return False
+    return bool(np.take(earth.parameters["vs"], -int(face[1]), axis=axis).any())

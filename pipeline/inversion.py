@@ -8,21 +8,23 @@ from typing import TYPE_CHECKING, TypeVar
 
 from wavepipe.pipeline.errors import JobError
 from wavepipe.pipeline.execution import Outcome, Run, Started, start_run
+from wavepipe.pipeline.inverted_parameters import parameter_space
 from wavepipe.pipeline.optimizers import Adam, Lbfgs, Optimizer, SteepestDescent, Update
-from wavepipe.pipeline.parameter_space import ParameterSpace, Vector
+from wavepipe.pipeline.parameter_space import Model, ParameterSpace, Vector
 
 if TYPE_CHECKING:
     from wavepipe.pipeline.cluster import Cluster
     from wavepipe.pipeline.inversion_output import IterationRecord
     from wavepipe.pipeline.inversion_stage import StageState
     from wavepipe.pipeline.job import Job
-    from wavepipe.pipeline.job_sections import FwiSection, OptimizerSection, Stage
+    from wavepipe.pipeline.job_sections import FwiSection, Stage
     from wavepipe.pipeline.partial import Failure
 
 Result = TypeVar("Result")
 
 FIRST_STEP = 0.01
-"""Largest change that a line search tries first, relative to the mean velocity."""
+"""Largest change that a line search tries first, relative to the mean of a parameter, times its
+step scale."""
 
 
 def invert_survey(
@@ -55,7 +57,7 @@ def invert_survey(
                 break
         publish(
             run,
-            inversion.space.unpack(inversion.vector),
+            inversion.model,
             inversion.records,
             inversion.shots,
             inversion.failures,
@@ -68,16 +70,9 @@ def _begin(run: Run) -> Inversion:
     section = run.job.fwi
     if section is None:
         raise JobError("an inversion needs a section fwi in the job file.")
-    vp = run.inputs.earth.vp
-    wanted = section.parameters.vp
-    fastest = run.plan.passes[0].propagation.velocity_bound
-    space = ParameterSpace(
-        start={"vp": vp},
-        mask=run.inputs.mask,
-        bounds={"vp": wanted.bounds or (0.5 * float(vp.min()), fastest)},
-        scales={"vp": wanted.step_scale},
-    )
-    return Inversion(run, section, space, space.project(space.pack({"vp": vp})), list(run.shots))
+    bound = run.plan.passes[0].propagation.velocity_bound
+    space = parameter_space(run.job, run.inputs.earth, run.inputs.mask, bound)
+    return Inversion(run, section, space, space.project(space.pack(space.start)), list(run.shots))
 
 
 @dataclass
@@ -88,14 +83,20 @@ class Inversion:
     section: FwiSection
     space: ParameterSpace
     vector: Vector
-    """The earth model, as the optimizer sees it."""
+    """What is inverted for, as the optimizer sees it."""
 
     shots: list[int]
-    """Shots that have not failed."""
+    """Shots that have not failed, as indices in the selection."""
 
     failures: list[Failure] = field(default_factory=list)
     iteration: int = 0
     records: list[IterationRecord] = field(default_factory=list)
+
+    @property
+    def model(self) -> Model:
+        """The parameters that change, as they are now."""
+        found = self.space.unpack(self.vector)
+        return {name: found[name] for name in self.space.changing}
 
     @property
     def gave_up(self) -> bool:
@@ -107,11 +108,11 @@ class Inversion:
         from wavepipe.pipeline.inversion_stage import StageState
 
         band = self.run.plan.passes[number]
-        optimizer = _optimizer(self.section.optimizer, float(self.run.inputs.earth.vp.mean()))
+        optimizer = _optimizer(self.section, self.space)
         state = StageState(self, number, stage, band)
         for count in range(stage.iterations):
             update = self._iterate(state, optimizer, count)
-            if update is None or update.converged:
+            if update is None or (update.converged and not state.draws):
                 break
         self._without_failures(state, optimizer, state.finish)
 
@@ -137,11 +138,17 @@ class Inversion:
         return None
 
 
-def _optimizer(section: OptimizerSection, mean_velocity: float) -> Optimizer:
-    """Make the optimizer that the job asks for."""
-    if section.adam is not None:
-        return Adam(section.adam.step_length, section.adam.decay, section.adam.square_decay)
-    if section.sgd is not None:
-        return SteepestDescent(section.sgd.step_length, section.sgd.momentum)
-    memory = section.lbfgs.memory if section.lbfgs is not None else 8
-    return Lbfgs(memory=memory, first_step=FIRST_STEP * mean_velocity)
+def _optimizer(section: FwiSection, space: ParameterSpace) -> Optimizer:
+    """Make the optimizer that the job asks for.
+
+    Its step lengths are in the unit of the first parameter; the others change by the same part of
+    their means, times their step scales.
+    """
+    asked, first = section.optimizer, space.inverted[0]
+    scale = getattr(section.parameters, first).step_scale / space.scales[first]
+    if asked.adam is not None:
+        return Adam(scale * asked.adam.step_length, asked.adam.decay, asked.adam.square_decay)
+    if asked.sgd is not None:
+        return SteepestDescent(scale * asked.sgd.step_length, asked.sgd.momentum)
+    memory = asked.lbfgs.memory if asked.lbfgs is not None else 8
+    return Lbfgs(memory=memory, first_step=FIRST_STEP)

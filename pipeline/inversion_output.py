@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from wavepipe.pipeline.execution import Run, draw
 from wavepipe.pipeline.parameter_space import ParameterSpace
 from wavepipe.pipeline.partial import Failure
+from wavepipe.pipeline.quantities import describe_parameter, with_unit
 from wavepipe.pipeline.results import create_results, keep_iterations, write_iteration
 from wavepipe.pipeline.segy.images import write_image_segy
 from wavepipe.pipeline.shot_status import write_shot_status
@@ -38,19 +39,19 @@ class IterationRecord:
     first_misfit: float
     """Where the stage started."""
 
-    step_length: float
-    """Largest change of the earth model."""
+    changes: Mapping[str, float]
+    """Largest change of each parameter, SI units."""
 
     evaluations: int
     """Passes over the shots."""
 
     shots: tuple[int, ...]
-    """Used, as indices in the survey."""
+    """Used, as indices in the selection."""
 
     @classmethod
     def start(cls, max_frequency: float, misfit: float) -> "IterationRecord":
         """Record of the starting model."""
-        return cls(0, 0, max_frequency, misfit, misfit, 0.0, 0, ())
+        return cls(0, 0, max_frequency, misfit, misfit, {}, 0, ())
 
 
 def begin_output(run: Run, space: ParameterSpace) -> None:
@@ -62,7 +63,7 @@ def begin_output(run: Run, space: ParameterSpace) -> None:
         run.inputs.survey,
         run.inputs.earth,
         n_iterations=sum(stage.iterations for stage in stages),
-        parameters=tuple(space.start),
+        parameters=space.changing,
         attributes=run.attributes(),
     )
 
@@ -80,27 +81,32 @@ def save_iteration(run: Run, record: IterationRecord, model: Model) -> None:
     )
     if not np.isfinite(record.misfit):
         return
+    survey = run.inputs.survey
+    some = len(record.shots) < survey.n_shots
     run.folder.log_event(
         {
             "event": "iteration",
             "iteration": record.iteration,
             "stage": record.stage,
             "misfit": record.misfit,
-            "step_length": record.step_length,
+            "changes": {name: float(change) for name, change in record.changes.items()},
             "evaluations": record.evaluations,
             "shots": len(record.shots),
-            "drawn": list(record.shots) if len(record.shots) < run.inputs.survey.n_shots else [],
+            "drawn": [int(survey.original_index[i]) for i in record.shots] if some else [],
         }
+    )
+    changes = ", ".join(
+        f"{name} {with_unit(name, change, 3)}" for name, change in record.changes.items()
     )
     logger.info(
         "stage %d (%g Hz), iteration %d: misfit %.4g, %.1f %% of the stage's first; "
-        "largest change %.3g m/s, %d evaluations",
+        "largest change %s, %d evaluations",
         record.stage + 1,
         record.max_frequency,
         record.iteration,
         record.misfit,
         100.0 * record.misfit / record.first_misfit if record.first_misfit else 0.0,
-        record.step_length,
+        changes or "none",
         record.evaluations,
     )
 
@@ -122,7 +128,7 @@ def publish(
             np.save(file, values)
         (folder / f"{name}.npy.partial").replace(folder / f"{name}.npy")
         if run.job.output.segy:
-            text = f"wavepipe fwi: inverted {name}, m/s"
+            text = f"wavepipe fwi: inverted {name} ({describe_parameter(name)})"
             write_image_segy(folder / f"{name}.sgy", values, earth.spacing, earth.origin, text)
     if run.job.output.figures and records:
         draw(lambda: _draw(run, model, records))
@@ -134,11 +140,18 @@ def _draw(run: Run, model: Model, records: Sequence[IterationRecord]) -> None:
 
     earth, folder = run.inputs.earth, run.folder.figures
     figures.plot_geometry(folder / "geometry.png", earth, run.inputs.survey)
-    limits = (float(earth.vp.min()), max(float(earth.vp.max()), float(model["vp"].max())))
-    for name, values in (("start", earth.vp), ("inverted", model["vp"])):
-        figures.plot_model(
-            folder / f"vp_{name}.png", values, earth, title=f"vp, {name}", limits=limits
-        )
+    for name, inverted in model.items():
+        pair = {"start": earth.parameters[name], "inverted": inverted}
+        both = [float(f(values)) for f in (np.min, np.max) for values in pair.values()]
+        for which, values in pair.items():
+            figures.plot_model(
+                folder / f"{name}_{which}.png",
+                values,
+                earth,
+                name=name,
+                title=f"{name}, {which}",
+                limits=(min(both), max(both)),
+            )
     figures.plot_convergence(
         folder / "convergence.png",
         [record.misfit for record in records],

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +15,7 @@ from wavepipe.pipeline.optimizers import Optimizer, Problem, Update
 from wavepipe.pipeline.parameter_space import Vector
 from wavepipe.pipeline.partial import Failure, Partial
 from wavepipe.pipeline.passes import Pass
-from wavepipe.pipeline.preconditioning import Preconditioner, illumination_weight
+from wavepipe.pipeline.preconditioning import Preconditioner, balance, illumination_weight
 
 if TYPE_CHECKING:
     from wavepipe.pipeline.inversion import Inversion
@@ -43,7 +43,9 @@ class StageState:
     """Misfit and gradient at the present model over `subset`."""
 
     subset: tuple[int, ...] = ()
-    preconditioner: Preconditioner | None = None
+    preconditioners: dict[str, Preconditioner] = field(default_factory=dict)
+    """By parameter; empty while unknown."""
+
     evaluations: int = 0
     first_misfit: float | None = None
 
@@ -51,7 +53,13 @@ class StageState:
         """Drop what belonged to another set of shots."""
         self.point = None
         self.first_misfit = None
-        self.preconditioner = None
+        self.preconditioners = {}
+
+    @property
+    def draws(self) -> bool:
+        """Whether iterations draw shots at random."""
+        size = self.stage.minibatch
+        return size is not None and size < len(self.inversion.shots)
 
     def iterate(self, optimizer: Optimizer, count: int) -> Update:
         """Make one iteration and save what it gives."""
@@ -60,7 +68,7 @@ class StageState:
         subset = self._draw(count)
         if self.point is None or subset != self.subset:
             if subset != self.subset:
-                self.preconditioner = None  # other shots light other cells
+                self.preconditioners = {}  # other shots light other cells
             self.subset = subset
             self.point = self.evaluate(inversion.vector)
         if self.first_misfit is None:
@@ -69,21 +77,23 @@ class StageState:
         self._save_known(self.point.misfit)
         problem = Problem(self.evaluate, inversion.space.project, self._precondition)
         update = optimizer.update(self.point, problem)
-        inversion.vector, self.point = update.vector, update.point
+        before, inversion.vector, self.point = inversion.vector, update.vector, update.point
         if not update.converged:
-            self._record(update)
+            self._record(update, before)
         else:
-            logger.info("stage %d: no step lowers the misfit further", self.number + 1)
+            where = " over the shots drawn" if self.draws else ""
+            logger.info("stage %d: no step lowers the misfit%s further", self.number + 1, where)
         return update
 
     def evaluate(self, vector: Vector) -> Point:
         """Misfit and gradient over the subset, scaled to all shots."""
+        space = self.inversion.space
         partial = self._sum("gradient", vector, "inverting")
-        shape = self.inversion.space.mask.shape
-        if self.preconditioner is None:
-            self.preconditioner = self._make_preconditioner(partial)
+        gradients = {name: partial.spread(name, space.mask.shape) for name in space.changing}
+        gradient = space.pack_gradient(gradients, space.unpack(vector))
+        if not self.preconditioners:
+            self.preconditioners = self._make_preconditioners(partial, gradient)
         factor = len(self.inversion.shots) / len(self.subset)
-        gradient = self.inversion.space.pack_gradient({"vp": partial.spread("vp", shape)})
         return Point(vector, factor * partial.scalars["misfit"], factor * gradient)
 
     def _warn_of_nothing(self, misfit: float) -> None:
@@ -111,10 +121,12 @@ class StageState:
 
     def _sum(self, wanted: Wanted, vector: Vector, title: str) -> Partial:
         """Sum over the subset at a vector; a ShotsFailedError if one fails."""
-        run = self.inversion.run
-        model = self.inversion.space.unpack(vector)
-        evaluation = run.describe(wanted, self.band, model["vp"])
-        if wanted == "gradient" and self.preconditioner is None:
+        run, space = self.inversion.run, self.inversion.space
+        model = space.unpack(vector)
+        changing = {name: model[name] for name in space.changing}
+        variables = space.changing if wanted == "gradient" else ()
+        evaluation = run.describe(wanted, self.band, changing, variables)
+        if wanted == "gradient" and not self.preconditioners:
             evaluation = replace(evaluation, illumination=self.inversion.section.illumination)
         where = f"{title}, stage {self.number + 1}, iteration {self.inversion.iteration + 1}"
         partial = run.evaluate(evaluation, self.subset, where)
@@ -127,15 +139,21 @@ class StageState:
     def _draw(self, count: int) -> tuple[int, ...]:
         """Shots of this iteration: all, or some at random."""
         shots = self.inversion.shots
-        size = self.stage.minibatch
-        if size is None or size >= len(shots):
+        if not self.draws:
             return tuple(shots)
         seed = [self.inversion.run.job.run.seed, self.number, count]
-        chosen = np.random.default_rng(seed).choice(shots, size, replace=False)
+        chosen = np.random.default_rng(seed).choice(shots, self.stage.minibatch, replace=False)
         return tuple(sorted(int(shot) for shot in chosen))
 
-    def _make_preconditioner(self, partial: Partial) -> Preconditioner:
-        """Mask, illumination and smoothing of this band."""
+    def _make_preconditioners(
+        self, partial: Partial, gradient: Vector
+    ) -> dict[str, Preconditioner]:
+        """Mask, illumination and smoothing of this band for each parameter, in balance.
+
+        Balanced means that the preconditioned first gradient has one size (root mean square) in
+        every parameter's part of the vector, so that updates go by the step scales alone, whatever
+        the unit of a parameter and how much the data depend on it.
+        """
         section, space = self.inversion.section, self.inversion.space
         weight = None
         if section.illumination:
@@ -143,15 +161,20 @@ class StageState:
                 partial.spread("illumination", space.mask.shape), space.mask
             )
         spacing = self.inversion.run.inputs.earth.spacing
-        return Preconditioner(space.mask, weight, tuple(section.smoothing / h for h in spacing))
+        made = {}
+        for name, update in section.parameters.inverted.items():
+            width = section.smoothing if update.smoothing is None else update.smoothing
+            cells = tuple(width / h for h in spacing)
+            made[name] = Preconditioner(space.where(name), weight, cells)
+        return balance(made, dict(zip(space.inverted, space.split(gradient), strict=True)))
 
     def _precondition(self, vector: Vector) -> Vector:
-        """Apply the band's preconditioner."""
-        if self.preconditioner is None:
+        """Apply the band's preconditioners."""
+        if not self.preconditioners:
             return vector
-        return self.inversion.space.precondition(self.preconditioner, vector)
+        return self.inversion.space.precondition(self.preconditioners, vector)
 
-    def _record(self, update: Update) -> None:
+    def _record(self, update: Update, before: Vector) -> None:
         """Save the iteration; its misfit may be known only later."""
         inversion = self.inversion
         inversion.iteration += 1
@@ -161,12 +184,12 @@ class StageState:
             max_frequency=self.stage.max_frequency,
             misfit=update.point.misfit if update.point is not None else float("nan"),
             first_misfit=self.first_misfit or float("nan"),
-            step_length=update.step_length,
+            changes=inversion.space.largest_changes(before, inversion.vector),
             evaluations=self.evaluations,
             shots=self.subset,
         )
         inversion.records.append(record)
-        save_iteration(inversion.run, record, inversion.space.unpack(inversion.vector))
+        save_iteration(inversion.run, record, inversion.model)
 
     def _save_known(self, misfit: float) -> None:
         """Fill in the misfit of the present model where it was not known yet."""
@@ -174,7 +197,7 @@ class StageState:
         if not inversion.records:
             record = IterationRecord.start(self.stage.max_frequency, misfit)
             inversion.records.append(record)
-            save_iteration(inversion.run, record, inversion.space.unpack(inversion.vector))
+            save_iteration(inversion.run, record, inversion.model)
         elif not np.isfinite(inversion.records[-1].misfit) and (
             inversion.records[-1].stage == self.number
         ):

@@ -15,6 +15,7 @@ import yaml
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from wavepipe.pipeline.errors import JobError
+from wavepipe.pipeline.job_checks import check_sections
 from wavepipe.pipeline.job_file import read_job_file
 from wavepipe.pipeline.job_messages import job_message
 from wavepipe.pipeline.job_sections import (
@@ -23,6 +24,7 @@ from wavepipe.pipeline.job_sections import (
     EarthModelSection,
     FwiSection,
     OutputSection,
+    PhysicsName,
     PropagatorSection,
     RtmSection,
     RunSection,
@@ -48,7 +50,7 @@ class Job(Section):
     """A checked job; the attributes are the keys of the job file."""
 
     kind: Kind = Field(description="model, rtm or fwi")
-    physics: Literal["scalar"] = Field(default="scalar", description="the wave equation")
+    physics: PhysicsName = Field(default="scalar", description="the wave equation")
     earth_model: EarthModelSection = Field(description="the medium")
     survey: SurveySection = Field(description="sources, receivers and data")
     wavelet: WaveletSection = Field(description="the source time function")
@@ -66,32 +68,7 @@ class Job(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        data, layout = self.survey.data, self.survey.layout
-        if self.kind == "fwi" and self.fwi is None:
-            msg = "kind 'fwi' needs a section fwi with stages; add it"
-            raise ValueError(msg)
-        if self.kind != "model" and data is None:
-            instead = "" if layout is None else " in the place of survey.layout"
-            msg = f"kind {self.kind!r} needs observed data: add survey.data (a SEG-Y file){instead}"
-            raise ValueError(msg)
-        if data is None and layout is None:
-            msg = (
-                "no sources and receivers: add survey.layout (fixed_spread, towed, nodes or "
-                "table), or survey.data to take them from a SEG-Y file"
-            )
-            raise ValueError(msg)
-        if data is not None and layout is not None:
-            remedy = "keep one of them"
-            if self.kind != "model":
-                remedy = f"kind {self.kind!r} needs the data, so leave out survey.layout"
-            msg = f"survey.data and survey.layout both give positions; {remedy}"
-            raise ValueError(msg)
-        if self.kind != "model" and self.storage.mode == "none":
-            msg = (
-                f"storage.mode none keeps no wavefield, and {self.kind} needs it for its gradient; "
-                "use auto or device"
-            )
-            raise ValueError(msg)
+        check_sections(self)
         return self
 
     @property
@@ -121,11 +98,25 @@ class Job(Section):
         SurveyError
             A file does not exist or a pattern matches none.
         """
+        return tuple(path for paths in self._files().values() for path in paths)
+
+    def survey_files(self) -> tuple[Path, ...] | dict[str, tuple[Path, ...]]:
+        """As `data_files`, by component where the job names them so."""
+        by_component = isinstance(self.survey.data, Components)
+        return self._files() if by_component else self.data_files()
+
+    def _files(self) -> dict[str, tuple[Path, ...]]:
+        """The SEG-Y files of ``survey.data`` by component; under "" where none is named."""
         data = self.survey.data
-        if isinstance(data, Components):
-            data = data.pressure
-        names = (data,) if isinstance(data, str) else data or ()
-        return tuple(path for name in names for path in _matching(self.resolve(name), name))
+        named = data.given if isinstance(data, Components) else {"": data or ()}
+        return {
+            component: tuple(
+                path
+                for name in ((given,) if isinstance(given, str) else given)
+                for path in _matching(self.resolve(name), name)
+            )
+            for component, given in named.items()
+        }
 
     def resolved(self) -> dict[str, object]:
         """Every key with its value: defaults filled in, paths absolute, plain types."""
@@ -135,7 +126,8 @@ class Job(Section):
                 parameter["path"] = str(self.resolve(parameter["path"]))
         survey = values["survey"]
         if "data" in survey:
-            survey["data"] = [str(path) for path in self.data_files()]
+            files = {name: [str(path) for path in paths] for name, paths in self._files().items()}
+            survey["data"] = files.get("", files)
         if "table" in survey.get("layout", {}):
             survey["layout"]["table"] = str(self.resolve(survey["layout"]["table"]))
         if "path" in values["wavelet"]:

@@ -1,18 +1,23 @@
 """The section ``earth_model`` of a job file: where the medium comes from."""
 
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field, Strict, model_validator
+from pydantic import Field, Strict, create_model, model_validator
 
 from wavepipe.pipeline.job_section import (
+    PARAMETER_NAMES,
     Axis,
     Count,
     NotNegative,
     Number,
+    ParameterName,
     PerAxis,
     Positive,
     Section,
+    listed,
 )
+from wavepipe.pipeline.quantities import describe_parameter
+from wavepipe.propagators.physics.names import PARAMETERS, UNITS
 
 
 class Gradient(Section):
@@ -42,7 +47,7 @@ class Layers(Section):
 class Ratio(Section):
     """A parameter that is a multiple of another."""
 
-    of: Literal["vp", "vs", "rho"] = Field(description="the parameter to multiply")
+    of: ParameterName = Field(description="the parameter to multiply")
     value: Positive = Field(description="the factor")
 
 
@@ -94,6 +99,8 @@ class EarthParameter(Section):
 
     def check_signs(self, name: str) -> None:
         """Refuse numbers that parameter `name` cannot have; only vs may be 0, in a fluid."""
+        if UNITS.get(name, "1") == "1":
+            return  # a ratio, of either sign
         given: dict[str, tuple[float, ...]] = {}
         if self.constant is not None:
             given["constant"] = (self.constant,)
@@ -109,12 +116,55 @@ class EarthParameter(Section):
                 raise ValueError(msg)
 
 
-class EarthModelSection(Section):
-    """The medium: one entry per parameter, and the grid."""
+class Parameters(Section):
+    """The medium: a key for every parameter that a physics has."""
 
     vp: EarthParameter = Field(description="P-wave velocity, m/s")
-    vs: EarthParameter | None = Field(default=None, description="S-wave velocity, m/s; keys as vp")
-    rho: EarthParameter | None = Field(default=None, description="density, kg/m3; keys as vp")
+
+    @property
+    def given(self) -> dict[str, EarthParameter]:
+        """The parameters that are given, by name."""
+        found = ((name, getattr(self, name)) for name in PARAMETER_NAMES)
+        return {name: value for name, value in found if value is not None}
+
+    def check_physics(self, physics: str) -> None:
+        """ValueError unless all parameters of `physics` are given."""
+        for name in PARAMETERS[physics]:
+            if name not in self.given:
+                remedy = _REMEDIES.get(name, "a file, {constant: ...} or {layers: ...}")
+                msg = (
+                    f"physics {physics} needs {listed(PARAMETERS[physics])}, and earth_model "
+                    f"has no {name}; add earth_model.{name}: {remedy}"
+                )
+                raise ValueError(msg)
+
+
+_REMEDIES = {
+    "vs": "a file, or {ratio: {of: vp, value: 0.577}}",
+    "rho": "a file, or {gardner: {of: vp}}",
+}
+"""What to write for a parameter that is missing."""
+
+if TYPE_CHECKING:
+    _AllParameters = Parameters
+else:
+    _AllParameters = create_model(
+        "_AllParameters",
+        __base__=Parameters,
+        **{
+            name: (
+                EarthParameter | None,
+                Field(default=None, description=f"{describe_parameter(name)}; keys as vp"),
+            )
+            for name in PARAMETER_NAMES
+            if name != "vp"
+        },
+    )
+
+
+class EarthModelSection(_AllParameters):
+    """The medium: one entry per parameter, and the grid."""
+
     spacing: Annotated[tuple[Positive, ...], Field(min_length=2, max_length=3)] | None = Field(
         default=None, description="cell size in m, [dz, dx] or [dz, dy, dx]"
     )
@@ -136,18 +186,7 @@ class EarthModelSection(Section):
             raise ValueError(msg)
         for name, parameter in self.given.items():
             parameter.check_signs(name)
-        if self.gardner_of_velocity:
-            msg = "'gardner' gives a density; use it for rho"
-            raise ValueError(msg)
+            if parameter.gardner is not None and name != "rho":
+                msg = f"earth_model.{name}: 'gardner' gives a density; use it for rho"
+                raise ValueError(msg)
         return self
-
-    @property
-    def gardner_of_velocity(self) -> bool:
-        """Whether a velocity asks for Gardner's rule."""
-        return any(p is not None and p.gardner is not None for p in (self.vp, self.vs))
-
-    @property
-    def given(self) -> dict[str, EarthParameter]:
-        """The parameters that are given, by name."""
-        all_parameters = {"vp": self.vp, "vs": self.vs, "rho": self.rho}
-        return {name: value for name, value in all_parameters.items() if value is not None}

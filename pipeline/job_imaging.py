@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, Strict, model_validator
 
+from wavepipe.pipeline.job_parameters import Parameters, ParameterUpdate
 from wavepipe.pipeline.job_section import Count, NotNegative, Positive, Section
 
 
@@ -26,28 +27,6 @@ class RtmSection(Section):
     least_squares: None = Field(default=None, description="least-squares iterations")
 
 
-class ParameterUpdate(Section):
-    """How one parameter may change."""
-
-    bounds: tuple[Positive, Positive] | None = Field(
-        default=None, description="[lowest, highest] value allowed"
-    )
-    step_scale: Positive = Field(default=1.0, description="factor on this parameter's updates")
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.bounds is not None and self.bounds[0] >= self.bounds[1]:
-            msg = f"bounds {list(self.bounds)}: the lowest value must be below the highest"
-            raise ValueError(msg)
-        return self
-
-
-class Parameters(Section):
-    """What is inverted for."""
-
-    vp: ParameterUpdate = Field(default=ParameterUpdate(), description="P-wave velocity")
-
-
 class Lbfgs(Section):
     """L-BFGS with a line search."""
 
@@ -57,7 +36,10 @@ class Lbfgs(Section):
 class Adam(Section):
     """Adam."""
 
-    step_length: Positive = Field(default=20.0, description="typical change per iteration, m/s")
+    step_length: Positive = Field(
+        default=20.0,
+        description="typical change per iteration, in the unit of the first parameter (m/s)",
+    )
     decay: Annotated[float, Strict(), Field(ge=0, lt=1)] = Field(
         default=0.9, description="of the mean gradient"
     )
@@ -69,7 +51,10 @@ class Adam(Section):
 class Sgd(Section):
     """Steepest descent with a fixed step."""
 
-    step_length: Positive = Field(default=20.0, description="largest change per iteration, m/s")
+    step_length: Positive = Field(
+        default=20.0,
+        description="largest change per iteration, in the unit of the first parameter (m/s)",
+    )
     momentum: Annotated[float, Strict(), Field(ge=0, lt=1)] = Field(
         default=0.0, description="share of the last change that is kept"
     )
@@ -99,7 +84,9 @@ class Stage(Section):
 class Mask(Section):
     """Where the earth model stays as it is."""
 
-    water: bool = Field(default=False, description="keep the water layer")
+    water: bool = Field(
+        default=False, description="keep the water layer (where there is a vs: vs = 0)"
+    )
 
 
 class FwiSection(Section):
@@ -108,7 +95,10 @@ class FwiSection(Section):
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)] = Field(
         description="frequency bands in order, each with max_frequency and iterations"
     )
-    parameters: Parameters = Field(default=Parameters(), description="what is inverted for")
+    parameters: Parameters = Field(
+        default=Parameters(vp=ParameterUpdate()),
+        description="what is inverted for; parameters not named stay fixed",
+    )
     misfit: Literal["l2"] = Field(default="l2", description="how data are compared")
     optimizer: OptimizerSection = Field(
         default=OptimizerSection(lbfgs=Lbfgs()), description="lbfgs, adam or sgd"

@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from wavepipe.pipeline.job import Job
+from wavepipe.pipeline.job_section import PARAMETER_NAMES
 
 _TYPES = {
     float: "number",
@@ -18,7 +19,7 @@ _TYPES = {
     types.NoneType: "null",
 }
 
-_REPEATED = ("vs", "rho", "y", "depth", "receivers", "nodes")
+_REPEATED = (*PARAMETER_NAMES[1:], "y", "depth", "receivers", "nodes")
 """Sections with the keys of one listed before: vp, x, sources and fixed_spread."""
 
 Row = tuple[str, str, str, str]

@@ -5,11 +5,11 @@ from wavepipe.pipeline.job_imaging import (
     FwiSection,
     Mute,
     OptimizerSection,
-    ParameterUpdate,
     RtmSection,
     Stage,
 )
-from wavepipe.pipeline.job_section import Section
+from wavepipe.pipeline.job_parameters import ParameterUpdate
+from wavepipe.pipeline.job_section import PhysicsName, Section
 from wavepipe.pipeline.job_survey import Components, SurveySection, WaveletSection
 from wavepipe.pipeline.job_work import (
     ClusterSection,
@@ -29,6 +29,7 @@ __all__ = [
     "OptimizerSection",
     "OutputSection",
     "ParameterUpdate",
+    "PhysicsName",
     "PropagatorSection",
     "RtmSection",
     "RunSection",

@@ -31,7 +31,7 @@ _HEAD = {
 
 _EARTH_MODEL = """
 kind: {kind}
-physics: scalar                    # constant-density acoustics
+physics: scalar                    # constant-density acoustics | acoustic: rho | elastic: vs, rho
 
 earth_model:
 {vp}
@@ -67,13 +67,15 @@ survey:
       receivers: {x: {start: 0, stop: 3000, step: 20}, depth: 20}      # m
   dt: 0.004                        # s, sample interval of the gathers
   nt: 376                          # samples: 1.5 s
+  # components: [vz, vx, pressure] # acoustic and elastic; shots_vz.sgy and so on
+  # source: fz                     # pressure | fz | fy | fx | {moment: [[1, 0], [0, 1]]}
   # data: field.sgy                # instead of layout, dt and nt: the geometry of a SEG-Y file
   aperture: null                   # m beyond sources and receivers; null: the whole model
 """
 
 _DATA = """
 survey:
-  data: runs/model/shots.sgy       # SEG-Y: a file, a list of files or a pattern
+  data: runs/model/shots.sgy       # SEG-Y: a file, list or pattern; or {vz: a.sgy, vx: b.sgy}
   shots: all                       # all | "0:100:2" | [1, 5, 9]
   depths: auto                     # auto | elevation | depth | {source: 6, receiver: 10}
   outside: error                   # positions outside the model: error | drop
@@ -89,7 +91,7 @@ wavelet:                           # source time function
 propagator:
   order: 8                         # of accuracy in space: 2 | 4 | 6 | 8
   pml_width: 20                    # absorbing layer around the model, cells
-  free_surface: []                 # faces where pressure is zero, such as [z0]
+  free_surface: []                 # faces where pressure or traction is zero: [z0]
 """
 
 _RTM = """

@@ -15,7 +15,9 @@ class PropagatorSection(Section):
     pml_frequency: Literal["auto"] | Positive = Field(
         default="auto", description="frequency the absorbing layer is tuned to, Hz"
     )
-    free_surface: tuple[Face, ...] = Field(default=(), description="faces where pressure is zero")
+    free_surface: tuple[Face, ...] = Field(
+        default=(), description="faces where pressure (in a solid: traction) is zero"
+    )
     velocity_bound: Literal["auto"] | Positive = Field(
         default="auto", description="velocity that fixes the time step, m/s"
     )

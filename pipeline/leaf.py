@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wavepipe.pipeline import results
+from wavepipe.pipeline import results_gathers
 from wavepipe.pipeline.errors import DiskFullError, SegyError, SurveyError
 from wavepipe.pipeline.evaluation import Evaluation, Wanted, load_evaluation
 from wavepipe.pipeline.filters import band_limit, end_taper
@@ -36,6 +36,8 @@ from wavepipe.pipeline.shot_calls import (
     place_shots,
 )
 from wavepipe.pipeline.shots import Survey
+from wavepipe.pipeline.survey_components import load_component
+from wavepipe.propagators.earth_models import ModelWarning
 from wavepipe.propagators.errors import WavefieldError
 from wavepipe.propagators.stability import DispersionWarning
 
@@ -60,12 +62,12 @@ def model_batch(argument: str, shots: tuple[int, ...]) -> Partial:
 
 
 def migrate_batch(argument: str, shots: tuple[int, ...]) -> Partial:
-    """Image of a batch: ``image``, and ``illumination`` where wanted."""
+    """Image of a batch, scaled: ``image``, and ``illumination`` where wanted."""
     return _batch(argument, shots, _migrate)
 
 
 def differentiate_batch(argument: str, shots: tuple[int, ...]) -> Partial:
-    """Misfit of a batch and its gradient: ``vp``, and ``illumination`` where wanted."""
+    """Misfit of a batch, its scaled gradient by parameter, and ``illumination`` where wanted."""
     return _batch(argument, shots, _differentiate)
 
 
@@ -98,8 +100,9 @@ def _attempt(evaluation: Evaluation, shots: Shots, compute: Compute) -> Iterator
     """Compute shots together or, where that fails, one by one to find the one at fault."""
     try:
         with warnings.catch_warnings():
-            # The plan has judged the grid, once for the run.
-            warnings.simplefilter("ignore", DispersionWarning)
+            # The plan has judged the grid and the earth model, once for the run.
+            for kind in (DispersionWarning, ModelWarning):
+                warnings.simplefilter("ignore", kind)
             partials = compute(evaluation, shots)
     except SHOT_ERRORS as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -121,22 +124,30 @@ def _attempt(evaluation: Evaluation, shots: Shots, compute: Compute) -> Iterator
 def _model(evaluation: Evaluation, shots: Shots) -> list[Partial]:
     """Gathers, written where the evaluation says."""
     gathers = _gathers(call(evaluation, shots), shots)
-    survey = Survey.load(evaluation.survey)
     for shot, gather in zip(shots, gathers, strict=True):
-        if evaluation.segy is not None:
-            segy_writer.write_gather(evaluation.segy, survey, shot.index, gather.numpy())
-        if evaluation.store is not None:
-            first = int(survey.first_trace[shot.index])
-            results.write_gather(Path(evaluation.store), first, gather.numpy())
+        for name, rows in shot.components.items():
+            _write(evaluation, shot.index, name, gather[rows].numpy())
     return [Partial(shots=(shot.index,)) for shot in shots]
+
+
+def _write(evaluation: Evaluation, shot: int, name: str, traces: NDArray[Any]) -> None:
+    """Write one component of a shot."""
+    survey = load_component(evaluation.survey, name)
+    if evaluation.segy is not None:
+        segy_writer.write_gather(evaluation.segy[name], survey, shot, traces)
+    if evaluation.store is not None:
+        array = results_gathers.gather_name(name, Survey.load(evaluation.survey).components)
+        first = int(survey.first_trace[shot])
+        results_gathers.write_gather(Path(evaluation.store), first, traces, array)
 
 
 def _migrate(evaluation: Evaluation, shots: Shots) -> list[Partial]:
     """Born adjoint of the weighted data."""
     observed = [_observed(evaluation, shot) for shot in shots]
-    made = call(evaluation, shots, "scatter")
-    images = adjoint(made, [_migrated(evaluation, one) for one in observed])
-    partials = _on_windows(shots, made, "image", images)
+    made = call(evaluation, shots, ("vp",), born=True)
+    sources = [_migrated(evaluation, shot, one) for shot, one in zip(shots, observed, strict=True)]
+    images = {"image": adjoint(made, shots, sources, evaluation.result_scale)["vp"]}
+    partials = _on_windows(shots, made, images)
     return [
         replace(partial, scalars=dict(one.left_out))
         for partial, one in zip(partials, observed, strict=True)
@@ -145,16 +156,16 @@ def _migrate(evaluation: Evaluation, shots: Shots) -> list[Partial]:
 
 def _differentiate(evaluation: Evaluation, shots: Shots) -> list[Partial]:
     """Misfit and gradient."""
-    made = call(evaluation, shots, "vp")
+    made = call(evaluation, shots, evaluation.variables)
     scalars, sources = [], []
     for shot, gather in zip(shots, _gathers(made, shots), strict=True):
         synthetic = gather.detach().requires_grad_()
         observed = _observed(evaluation, shot)
-        misfit = _misfit(evaluation, observed, synthetic)
+        misfit = _misfit(evaluation, shot, observed, synthetic)
         sources.append(torch.autograd.grad(misfit, synthetic)[0].numpy())
         scalars.append({"misfit": float(misfit.detach()), **observed.left_out})
-    gradients = adjoint(made, sources)
-    partials = _on_windows(shots, made, "vp", gradients)
+    gradients = adjoint(made, shots, sources, evaluation.result_scale)
+    partials = _on_windows(shots, made, gradients)
     return [
         replace(partial, scalars=found) for partial, found in zip(partials, scalars, strict=True)
     ]
@@ -166,7 +177,7 @@ def _compare(evaluation: Evaluation, shots: Shots) -> list[Partial]:
     partials = []
     for shot, gather in zip(shots, gathers, strict=True):
         observed = _observed(evaluation, shot)
-        misfit = float(_misfit(evaluation, observed, gather))
+        misfit = float(_misfit(evaluation, shot, observed, gather))
         partials.append(
             Partial(shots=(shot.index,), scalars={"misfit": misfit, **observed.left_out})
         )
@@ -175,10 +186,7 @@ def _compare(evaluation: Evaluation, shots: Shots) -> list[Partial]:
 
 def _gathers(made: Call, shots: Shots) -> list[torch.Tensor]:
     """Gather of each shot, without the padding; a WavefieldError if one is not finite."""
-    gathers = [
-        made.recording["pressure"][k, : len(shot.receivers)].contiguous()
-        for k, shot in enumerate(shots)
-    ]
+    gathers = [made.gather(k, shot) for k, shot in enumerate(shots)]
     for shot, gather in zip(shots, gathers, strict=True):
         if not bool(torch.isfinite(gather).all()):
             raise WavefieldError(f"shot {shot.label}: the modelled gather is not finite.")
@@ -211,32 +219,44 @@ def _observed(evaluation: Evaluation, shot: WindowedShot) -> _Observed:
     return _Observed(gather, weights, left_out_scalars(shot.index, found))
 
 
-def _misfit(evaluation: Evaluation, shot: _Observed, synthetic: torch.Tensor) -> torch.Tensor:
+def _misfit(
+    evaluation: Evaluation, shot: WindowedShot, data: _Observed, synthetic: torch.Tensor
+) -> torch.Tensor:
     """Misfit of one gather, weighted and then limited to the band, alike on both sides.
 
     The weights come first, so that the adjoint source ends with the taper of the traces.
+    Components are summed with the factors of the job.
     """
     dt, band = evaluation.propagation.dt, evaluation.treatment.band
-    observed, weights = (torch.from_numpy(a) for a in (shot.gather, shot.weights))
+    observed, weights = (torch.from_numpy(a) for a in (data.gather, data.weights))
     left, right = (band_limited(weights * side, dt, band) for side in (synthetic, observed))
-    return MISFITS[evaluation.misfit](left, right, dt)
+    factors = evaluation.treatment.component_weights
+    misfits = [
+        factors.get(name, 1.0) * MISFITS[evaluation.misfit](left[rows], right[rows], dt)
+        for name, rows in shot.components.items()
+    ]
+    return sum(misfits[1:], start=misfits[0])
 
 
-def _migrated(evaluation: Evaluation, shot: _Observed) -> NDArray[Any]:
+def _migrated(evaluation: Evaluation, shot: WindowedShot, data: _Observed) -> NDArray[Any]:
     """Observed gather as the adjoint source of an image."""
     p, treatment = evaluation.propagation, evaluation.treatment
-    limited = band_limit(shot.gather * shot.weights, p.dt, treatment.band)
+    limited = band_limit(data.gather * data.weights, p.dt, treatment.band)
     # Again, because the filter reaches beyond the end.
-    return limited * end_taper(p.nt, p.dt, treatment.taper_end)
+    tapered = limited * end_taper(p.nt, p.dt, treatment.taper_end)
+    for name, factor in treatment.component_weights.items():
+        tapered[shot.components[name]] *= factor
+    return tapered
 
 
-def _on_windows(shots: Shots, made: Call, name: str, arrays: NDArray[Any]) -> list[Partial]:
+def _on_windows(shots: Shots, made: Call, arrays: Mapping[str, NDArray[Any]]) -> list[Partial]:
     """One partial per shot; a WavefieldError if one is not finite."""
     partials, illumination = [], made.illumination()
     for k, shot in enumerate(shots):
-        if not np.isfinite(arrays[k]).all():
-            raise WavefieldError(f"shot {shot.label}: the {name} of the shot is not finite.")
-        values = {name: np.ascontiguousarray(arrays[k])}
+        values = {name: np.ascontiguousarray(array[k]) for name, array in arrays.items()}
+        for name, array in values.items():
+            if not np.isfinite(array).all():
+                raise WavefieldError(f"shot {shot.label}: {name} of the shot is not finite.")
         if illumination is not None:
             values["illumination"] = np.ascontiguousarray(illumination[k])
         partials.append(Partial(shots=(shot.index,), window=shot.window, arrays=values))

@@ -71,7 +71,8 @@ class LineSearch:
             change = trial.vector - start.vector
             if not np.any(change):
                 return best
-            predicted = float(start.gradient @ change)
+            # Where a bound bends the path, the slope along it may point up: no leave to go up too.
+            predicted = min(float(start.gradient @ change), 0.0)
             if not trial.misfit <= start.misfit + self.decrease * predicted:
                 high = step
                 step = _interpolate(low, low_point, high, trial, direction)

@@ -1,7 +1,8 @@
 """Reverse-time migration: the adjoint of Born modelling, applied to the data.
 
 The image is ``J^T d``: minus the gradient of ``1/2 |d|^2`` with respect to a perturbation of the
-velocity that scatters. Where velocity increases downwards the image is positive.
+P-wave velocity that scatters, whatever the physics, with the other parameters held. Where velocity
+increases downwards the image is positive.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def migrate_survey(
             run.inputs.earth,
             attributes=run.attributes(),
         )
-        evaluation = run.describe("image", run.plan.passes[0], run.inputs.earth.vp)
+        evaluation = run.describe("image", run.plan.passes[0])
         evaluation = replace(evaluation, illumination=True)
         migrated = run.evaluate(evaluation, run.shots, "migrating")
         image = _finish(run, migrated)

@@ -8,13 +8,24 @@ from typing import TYPE_CHECKING
 from wavepipe.pipeline.execution import Outcome, Run, Started, draw, start_run
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from wavepipe.pipeline.cluster import Cluster
     from wavepipe.pipeline.evaluation import Evaluation
     from wavepipe.pipeline.job import Job
     from wavepipe.pipeline.partial import Partial
 
-SEGY_NAME = "shots.sgy"
-"""Gathers in the run folder."""
+
+def segy_name(component: str, components: Sequence[str]) -> str:
+    """Name of a component's gathers in the run folder.
+
+    Examples
+    --------
+    >>> segy_name("vz", ("vz",)), segy_name("vz", ("vz", "vx"))
+    ('shots.sgy', 'shots_vz.sgy')
+    """
+    return "shots.sgy" if len(components) == 1 else f"shots_{component}.sgy"
 
 
 def model_survey(
@@ -46,20 +57,41 @@ def model_survey(
 
 def _lay_out(run: Run) -> Evaluation:
     """Make the empty results that workers write into."""
+    from wavepipe.pipeline.quantities import wavelet_unit
     from wavepipe.pipeline.results import create_results
     from wavepipe.pipeline.segy.writer import create_gather_file
+    from wavepipe.pipeline.survey_components import one_component
 
-    survey = run.inputs.survey
+    survey, job = run.inputs.survey, run.job
+    unit = wavelet_unit(job.physics, job.survey.source_name, survey.ndim)
     create_results(
-        run.folder.results, "model", survey, run.inputs.earth, attributes=run.attributes()
+        run.folder.results,
+        "model",
+        survey,
+        run.inputs.earth,
+        attributes=run.attributes(),
+        wavelet_unit=unit,
     )
-    evaluation = run.describe("gathers", run.plan.passes[0], run.inputs.earth.vp)
+    evaluation = run.describe("gathers", run.plan.passes[0])
     evaluation = replace(evaluation, store=str(run.folder.results))
-    if not run.job.output.segy:
+    if not job.output.segy:
         return evaluation
-    unfinished = run.folder.path / f"{SEGY_NAME}.partial"
-    create_gather_file(unfinished, survey, survey.dt, "wavepipe model: modelled gathers")
-    return replace(evaluation, segy=str(unfinished))
+    text = f"wavepipe model: modelled gathers, {job.physics}, for a wavelet in {unit}"
+    unfinished = {name: str(_unfinished(path)) for name, path in _segy_files(run).items()}
+    for name, path in unfinished.items():
+        create_gather_file(path, one_component(survey, name), survey.dt, text)
+    return replace(evaluation, segy=unfinished)
+
+
+def _segy_files(run: Run) -> dict[str, Path]:
+    """SEG-Y file of each component."""
+    components = run.inputs.survey.components
+    return {name: run.folder.path / segy_name(name, components) for name in components}
+
+
+def _unfinished(path: Path) -> Path:
+    """Name of a file that is not complete yet."""
+    return path.with_name(f"{path.name}.partial")
 
 
 def _publish(run: Run, modelled: Partial) -> None:
@@ -67,8 +99,8 @@ def _publish(run: Run, modelled: Partial) -> None:
     from wavepipe.pipeline.shot_status import write_shot_status
 
     if run.job.output.segy:
-        unfinished = run.folder.path / f"{SEGY_NAME}.partial"
-        unfinished.replace(run.folder.path / SEGY_NAME)
+        for path in _segy_files(run).values():
+            _unfinished(path).replace(path)
     write_shot_status(run, modelled.shots, modelled.failures)
 
 
@@ -79,9 +111,14 @@ def _draw(run: Run) -> None:
     import zarr
 
     from wavepipe.pipeline import figures
+    from wavepipe.pipeline.results_gathers import gather_name
+    from wavepipe.pipeline.survey_components import one_component
 
     survey = run.inputs.survey
     middle = survey.n_shots // 2
-    gather = zarr.open_array(run.folder.results / "gather", mode="r")[survey.traces(middle)]
     figures.plot_geometry(run.folder.figures / "geometry.png", run.inputs.earth, survey)
-    figures.plot_gather(run.folder.figures / "gather.png", survey, middle, gather)
+    for component in survey.components:
+        name = gather_name(component, survey.components)
+        alone = one_component(survey, component)
+        gather = zarr.open_array(run.folder.results / name, mode="r")[alone.traces(middle)]
+        figures.plot_gather(run.folder.figures / f"{name}.png", alone, middle, gather)

@@ -40,9 +40,6 @@ class Update:
     point: Point | None = None
     """Misfit and gradient there, where the optimizer has computed them."""
 
-    step_length: float = 0.0
-    """Largest change of an element."""
-
     converged: bool = False
     """Whether no step was found that lowers the misfit."""
 
@@ -77,7 +74,7 @@ class SteepestDescent:
             change = change + self.momentum * self._change
         vector = problem.project(point.vector + change)
         self._change = vector - point.vector
-        return Update(vector, step_length=_largest(self._change))
+        return Update(vector)
 
     def reset(self) -> None:
         """Forget the momentum."""
@@ -118,7 +115,7 @@ class Adam:
         square = self._square / (1.0 - self.square_decay**self._count)
         change = -self.step_length * mean / (np.sqrt(square) + 1e-3)
         vector = problem.project(point.vector + change)
-        return Update(vector, step_length=_largest(vector - point.vector))
+        return Update(vector)
 
     def reset(self) -> None:
         """Forget the means."""
@@ -159,7 +156,7 @@ class Lbfgs:
         norms = float(np.linalg.norm(change) * np.linalg.norm(difference))
         if curvature > 1e-10 * norms:
             self._pairs = [*self._pairs, (change, difference)][-self.memory :]
-        return Update(accepted.vector, accepted, _largest(change))
+        return Update(accepted.vector, accepted)
 
     def reset(self) -> None:
         """Forget the pairs."""

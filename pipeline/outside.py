@@ -46,6 +46,7 @@ def apply_outside_policy(
     counts = np.diff(survey.first_trace)
     shot_of_trace = np.repeat(np.arange(survey.n_shots), counts)
     lost = np.bincount(shot_of_trace[trace_out], minlength=survey.n_shots)
+    counts, lost = (numbers // len(survey.components) for numbers in (counts, lost))
     dropped = []
     for i in np.flatnonzero(source_out | (lost > 0)).tolist():
         if source_out[i]:
@@ -92,10 +93,12 @@ def _refuse_outside(
     if trace_out.any():
         row = int(np.flatnonzero(trace_out)[0])
         i = int(np.searchsorted(survey.first_trace, row, side="right")) - 1
+        n = len(survey.components)
+        receiver = (row - int(survey.first_trace[i])) % (survey.n_receivers(i) // n)
         message = (
-            f"shot {survey.label(i)} (index {i}): receiver {row - int(survey.first_trace[i])} at "
-            f"{_place(survey.receiver_positions[row])} {remedy} {int(trace_out.sum())} of "
-            f"{survey.n_traces} receiver positions are outside."
+            f"shot {survey.label(i)} (index {i}): receiver {receiver} at "
+            f"{_place(survey.receiver_positions[row])} {remedy} {int(trace_out.sum()) // n} of "
+            f"{survey.n_traces // n} receiver positions are outside."
         )
         raise SurveyError(message)
 

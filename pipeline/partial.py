@@ -15,7 +15,7 @@ class Failure:
     """A shot that is not in the result, and why."""
 
     shot: int
-    """Index in the survey."""
+    """Index in the shots that the run selects; in an `Outcome`, in the whole survey."""
 
     label: str
     """How the survey names the shot."""

@@ -9,14 +9,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from wavepipe.pipeline.clock import time_step, velocity_bound
 from wavepipe.pipeline.errors import JobError
 from wavepipe.pipeline.evaluation import Propagation
 from wavepipe.pipeline.filters import BAND_EDGE, default_taper, end_taper, low_pass
 from wavepipe.pipeline.inputs import Inputs
 from wavepipe.pipeline.job import Job
+from wavepipe.pipeline.quantities import wavelet_unit
+from wavepipe.pipeline.scales import power_of_two, residual_size, wavefield_size
 from wavepipe.propagators.backends.compiler import check_compiler, find_compiler
+from wavepipe.propagators.call import SIGNIFICANT
 from wavepipe.propagators.errors import BackendError
-from wavepipe.propagators.stability import check_time_step, stable_time_step
+from wavepipe.propagators.physics.catalogue import known_physics
+from wavepipe.propagators.physics.names import PARAMETERS
 from wavepipe.propagators.storage.policy import largest_stride
 from wavepipe.propagators.time_resampling import bandwidth
 from wavepipe.propagators.wavelets import peak_frequency
@@ -28,9 +33,6 @@ TAPERED_ENERGY = 1e-3
 
 FILTER_BAND = 2.5
 """Where the low-pass filter has taken off all but a thousandth, relative to its corner."""
-
-HEADROOM = 1.25
-"""Velocity bound of an inversion without bounds, relative to the starting model's fastest."""
 
 ADJOINT_BAND = 1.2 * BAND_EDGE
 """Highest frequency of an adjoint source, relative to the wavelet's: the filter's end, and some
@@ -50,6 +52,12 @@ class Pass:
     taper_end: float
     """Length of the taper at the end of observed traces, s."""
 
+    source_scale: float
+    """Power of two that keeps wavefields within the range of float32."""
+
+    result_scale: float
+    """Power of two that keeps gradients and images there."""
+
     propagation: Propagation
     """How waves are computed."""
 
@@ -66,10 +74,13 @@ def plan_passes(inputs: Inputs) -> tuple[Pass, ...]:
     """
     job = inputs.job
     bound = velocity_bound(inputs)
-    time_step = _time_step(inputs, bound)
     stages = job.fwi.stages if job.kind == "fwi" and job.fwi is not None else ()
     frequencies: list[float | None] = [stage.max_frequency for stage in stages] or [None]
-    return tuple(_plan_pass(inputs, one, bound, time_step) for one in frequencies)
+    highest = max(
+        bandwidth(pass_wavelet(inputs, one), inputs.survey.dt, SIGNIFICANT) for one in frequencies
+    )
+    step = time_step(inputs, bound, highest)
+    return tuple(_plan_pass(inputs, one, bound, step) for one in frequencies)
 
 
 def pass_wavelet(inputs: Inputs, max_frequency: float | None) -> NDArray[np.float64]:
@@ -100,45 +111,13 @@ def _judge_taper(inputs: Inputs, max_frequency: float | None, tapered: NDArray[n
         )
 
 
-def velocity_bound(inputs: Inputs) -> float:
-    """Velocity the earth model never exceeds, m/s: it fixes the time step of the whole run."""
-    job, fastest, what = inputs.job, float(inputs.earth.vp.max()), "vp reaches"
-    asked = job.propagator.velocity_bound
-    headroom = 1.0
-    if job.kind == "fwi" and job.fwi is not None:
-        bounds = job.fwi.parameters.vp.bounds
-        if bounds is None:
-            headroom = HEADROOM
-        elif bounds[1] > fastest:
-            fastest, what = bounds[1], "fwi.parameters.vp.bounds allow"
-    if isinstance(asked, str):
-        # Models are float32: the nearest one may lie a little above the bound.
-        return max(headroom * fastest, float(np.float32(headroom * fastest)))
-    given = max(float(asked), float(np.float32(asked)))  # models are float32
-    if given < fastest:
-        raise JobError(
-            f"propagator.velocity_bound is {asked:g} m/s, but {what} {fastest:g} m/s. "
-            "Raise it, or leave it at auto."
-        )
-    return given
-
-
-def _time_step(inputs: Inputs, bound: float) -> float:
-    """Internal step for the whole run, s."""
-    section, spacing = inputs.job.propagator, inputs.earth.spacing
-    if section.time_step == "auto":
-        return min(stable_time_step(spacing, bound, section.order), inputs.survey.dt)
-    check_time_step(section.time_step, spacing, bound, section.order)
-    return float(section.time_step)
-
-
-def _plan_pass(inputs: Inputs, max_frequency: float | None, bound: float, time_step: float) -> Pass:
+def _plan_pass(inputs: Inputs, max_frequency: float | None, bound: float, step: float) -> Pass:
     """What decides the bits in one frequency band."""
     job, survey = inputs.job, inputs.survey
     wavelet = pass_wavelet(inputs, max_frequency)
     _judge_taper(inputs, max_frequency, wavelet)
     band = bandwidth(wavelet, survey.dt, job.storage.max_gradient_error)
-    section = job.propagator
+    section, lossy = job.propagator, known_physics(job.physics).lossy
     frequency = section.pml_frequency
     propagation = Propagation(
         spacing=inputs.earth.spacing,
@@ -149,9 +128,10 @@ def _plan_pass(inputs: Inputs, max_frequency: float | None, bound: float, time_s
         pml_frequency=peak_frequency(wavelet, survey.dt) if frequency == "auto" else frequency,
         free_surface=tuple(section.free_surface),
         velocity_bound=bound,
-        time_step=time_step,
-        correct_time_dispersion=section.correct_time_dispersion,
-        stride=_stride(job, time_step, band),
+        time_step=step,
+        correct_time_dispersion=section.correct_time_dispersion and not lossy,
+        reference_frequency=peak_frequency(inputs.wavelet, survey.dt),
+        stride=_stride(job, step, band),
         max_gradient_error=job.storage.max_gradient_error,
         storage_mode="device" if job.storage.mode == "auto" else job.storage.mode,
         storage_method="snapshots" if job.storage.method == "auto" else job.storage.method,
@@ -159,7 +139,26 @@ def _plan_pass(inputs: Inputs, max_frequency: float | None, bound: float, time_s
     )
     asked = job.survey.taper_end
     taper = default_taper(survey.nt, survey.dt, band) if asked == "auto" else float(asked)
-    return Pass(max_frequency, band, taper, propagation)
+    source, result = _scales(inputs, wavelet)
+    return Pass(max_frequency, band, taper, source, result, propagation)
+
+
+def _scales(inputs: Inputs, wavelet: NDArray[np.float64]) -> tuple[float, float]:
+    """Powers of two for wavefields and results."""
+    job, earth = inputs.job, inputs.earth
+    if job.kind == "model":
+        return 1.0, 1.0
+    density = earth.parameters["rho"] if "rho" in PARAMETERS[job.physics] else np.ones(1)
+    wavefield = wavefield_size(
+        wavelet_unit(job.physics, job.survey.source_name, earth.ndim),
+        float(np.abs(wavelet).max()),
+        float(np.median(earth.vp)),
+        float(np.median(density)),
+        peak_frequency(wavelet, inputs.survey.dt),
+    )
+    source = power_of_two(wavefield)
+    data = residual_size(inputs.largest, job.survey.component_weights.given)
+    return source, source * power_of_two(data * (inputs.survey.dt if job.kind == "fwi" else 1.0))
 
 
 def _backend(asked: str) -> str:

@@ -12,13 +12,18 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from wavepipe.pipeline.clock import earth_tensors
 from wavepipe.pipeline.inputs import Inputs
+from wavepipe.pipeline.inverted_parameters import allowed
 from wavepipe.pipeline.machine import Machine
 from wavepipe.pipeline.passes import Pass, pass_wavelet, plan_passes
 from wavepipe.pipeline.schedule import Schedule, plan_schedule
 from wavepipe.pipeline.windows import Window, face_widths, shot_window
+from wavepipe.propagators.checks import slowest_wave
+from wavepipe.propagators.earth_models import ModelWarning
 from wavepipe.propagators.errors import DispersionError
-from wavepipe.propagators.stability import DispersionWarning, check_dispersion
+from wavepipe.propagators.physics.catalogue import known_physics
+from wavepipe.propagators.stability import DispersionWarning, Wave, check_dispersion
 from wavepipe.propagators.time_resampling import bandwidth, pass_band, plan_time_grid
 
 logger = logging.getLogger(__name__)
@@ -66,11 +71,14 @@ def make_plan(inputs: Inputs, machine: Machine) -> Plan:
 
     Raises
     ------
+    ModelError
+        The earth model cannot be propagated.
     StabilityError, DispersionError
         The time step is too long, or the grid too coarse for the wavelet.
     JobError
         One shot does not fit in memory.
     """
+    _check_earth(inputs)
     passes = plan_passes(inputs)
     verdict = _check_grid(inputs, passes)
     windows = shot_windows(inputs)
@@ -106,18 +114,16 @@ def _check_grid(inputs: Inputs, passes: Sequence[Pass]) -> str:
         bandwidth(pass_wavelet(inputs, one.max_frequency), inputs.survey.dt, IN_EARNEST)
         for one in passes
     )
-    slowest, order = float(inputs.earth.vp.min()), inputs.job.propagator.order
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", DispersionWarning)
-        try:
-            check_dispersion(slowest, inputs.earth.spacing, highest, order)
-        except DispersionError as error:
-            raise DispersionError(_about_wavelet(inputs, str(error))) from error
-        said = [str(warning.message) for warning in caught]
-        bounds = inputs.job.fwi.parameters.vp.bounds if inputs.job.fwi is not None else None
-        if not said and bounds is not None and bounds[0] < slowest:
-            said += _slow_bound(inputs, bounds[0], highest)
-    said += _check_clock(passes, highest)
+    slowest, wave = slowest_wave(earth_tensors(inputs))
+    try:
+        said = _judge(inputs, slowest, wave, highest)
+    except DispersionError as error:
+        raise DispersionError(_about_wavelet(inputs, str(error))) from error
+    parameter = "vs" if wave == "S" else "vp"
+    bounds = allowed(inputs.job, parameter)
+    if not said and bounds is not None and 0.0 < bounds[0] < slowest:
+        said += _slow_bound(inputs, parameter, bounds[0], wave, highest)
+    said += _check_clock(inputs.job.physics, passes, highest)
     if not said:
         return ""
     verdict = _about_wavelet(inputs, " ".join(said))
@@ -125,15 +131,39 @@ def _check_grid(inputs: Inputs, passes: Sequence[Pass]) -> str:
     return verdict
 
 
-def _slow_bound(inputs: Inputs, bound: float, highest: float) -> list[str]:
-    """Say that the bounds of an inversion allow velocities too slow for the grid."""
+def _judge(inputs: Inputs, slowest: float, wave: Wave, highest: float) -> list[str]:
+    """What there is to say of a wave on the grid; a DispersionError where it is hopeless."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DispersionWarning)
-        try:
-            check_dispersion(bound, inputs.earth.spacing, highest, inputs.job.propagator.order)
-        except DispersionError as error:
-            return [f"at the lower bound of fwi.parameters.vp, {error}"]
-    return [f"at the lower bound of fwi.parameters.vp, {one.message}" for one in caught]
+        check_dispersion(
+            slowest,
+            inputs.earth.spacing,
+            highest,
+            inputs.job.propagator.order,
+            staggered=known_physics(inputs.job.physics).staggered,
+            wave=wave,
+        )
+    return [str(warning.message) for warning in caught]
+
+
+def _slow_bound(
+    inputs: Inputs, parameter: str, bound: float, wave: Wave, highest: float
+) -> list[str]:
+    """Say that the bounds of an inversion allow velocities too slow for the grid."""
+    try:
+        said = _judge(inputs, bound, wave, highest)
+    except DispersionError as error:
+        said = [str(error)]
+    return [f"at the lower bound of fwi.parameters.{parameter}, {one}" for one in said]
+
+
+def _check_earth(inputs: Inputs) -> None:
+    """Refuse an earth model that cannot be propagated, naming the place; warn of an unusual one."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ModelWarning)
+        known_physics(inputs.job.physics).judge(earth_tensors(inputs))
+    for one in caught:
+        logger.warning("earth_model of %s: %s", inputs.job.path.name, one.message)
 
 
 def _about_wavelet(inputs: Inputs, finding: str) -> str:
@@ -154,10 +184,11 @@ def _about_wavelet(inputs: Inputs, finding: str) -> str:
     )
 
 
-def _check_clock(passes: Sequence[Pass], highest: float) -> list[str]:
+def _check_clock(physics: str, passes: Sequence[Pass], highest: float) -> list[str]:
     """Say where the sample interval is too long for the wavelet."""
     p = passes[0].propagation
-    grid = plan_time_grid(p.dt, p.nt, p.time_step, p.correct_time_dispersion)
+    staggered = known_physics(physics).staggered
+    grid = plan_time_grid(p.dt, p.nt, p.time_step, p.correct_time_dispersion, staggered)
     edge = pass_band(grid, p.correct_time_dispersion)
     if highest <= edge:
         return []

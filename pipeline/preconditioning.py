@@ -1,6 +1,7 @@
 """What stands between a raw gradient and an update: mask, smoothing, illumination."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ ILLUMINATION_FLOOR = 0.01
 
 @dataclass(frozen=True)
 class Preconditioner:
-    """Symmetric operator ``mask smooth weight smooth mask`` on a gradient."""
+    """Symmetric operator ``factor mask smooth weight smooth mask`` on a gradient."""
 
     mask: NDArray[np.bool_]
     """Where the earth model may change."""
@@ -32,12 +33,15 @@ class Preconditioner:
     standard_deviation: tuple[float, ...] = ()
     """Of the Gaussian that smooths, in cells per axis; empty for none."""
 
+    factor: float = 1.0
+    """On the whole: brings parameters of different sensitivity to updates of one size."""
+
     def __call__(self, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
         """Preconditioned gradient, with the shape of the mask."""
         smooth = self._smooth(np.where(self.mask, gradient, 0.0))
         if self.weight is not None:
             smooth = self._smooth(self.weight * smooth)
-        return np.where(self.mask, smooth, 0.0)
+        return np.where(self.mask, self.factor * smooth, 0.0)
 
     def _smooth(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Gaussian average; mirrored at the edges, which keeps the operator symmetric."""
@@ -72,6 +76,24 @@ def illumination_weight(
     return np.asarray(weight / weight[mask].mean())
 
 
+def balance(
+    preconditioners: Mapping[str, Preconditioner], gradients: Mapping[str, NDArray[np.float64]]
+) -> dict[str, Preconditioner]:
+    """Preconditioners whose answers to these gradients have a root mean square of one each.
+
+    One whose gradient is zero gets the mean factor of the others.
+    """
+    sizes = {
+        name: float(np.sqrt(np.mean(one(gradients[name]) ** 2)))
+        for name, one in preconditioners.items()
+    }
+    factors = {name: 1.0 / size for name, size in sizes.items() if size > 0.0}
+    other = sum(factors.values()) / len(factors) if factors else 1.0
+    return {
+        name: replace(one, factor=factors.get(name, other)) for name, one in preconditioners.items()
+    }
+
+
 def divide_by_illumination(
     image: NDArray[Any], illumination: NDArray[Any], floor: float
 ) -> NDArray[Any]:
@@ -90,19 +112,29 @@ def divide_by_illumination(
     return (image / (illumination / mean + floor)).astype(image.dtype)
 
 
-def water_mask(vp: NDArray[Any]) -> NDArray[np.bool_]:
+def water_mask(vp: NDArray[Any], vs: NDArray[Any] | None = None) -> NDArray[np.bool_]:
     """Cells of the water layer: from the top down while the velocity stays that of the top.
 
     Parameters
     ----------
     vp : (nz, nx) or (nz, ny, nx), m/s
         Earth model.
+    vs : as vp, m/s
+        Where the physics has one, water is where it is zero, from the top down.
 
     Raises
     ------
     JobError
         The top of the model is not water.
     """
+    if vs is not None:
+        same = vs == 0.0
+        if not same[:1].any():
+            raise JobError(
+                f"fwi.mask.water is set, but the top of vs is {vs[:1].min():.0f} m/s or more, "
+                "and water has 0. Set fwi.mask.water to false, or vs to 0 in the water."
+            )
+        return np.asarray(np.logical_and.accumulate(same, axis=0))
     top = vp[:1]
     low, high = WATER_VELOCITY
     if not ((top >= low) & (top <= high)).any():

@@ -10,10 +10,13 @@ import numpy as np
 
 from wavepipe.pipeline.errors import JobError
 from wavepipe.pipeline.inputs import Inputs
+from wavepipe.pipeline.inverted_parameters import changes
+from wavepipe.pipeline.job import Job
 from wavepipe.pipeline.machine import Machine
 from wavepipe.pipeline.passes import ADJOINT_BAND, Pass
 from wavepipe.pipeline.windows import Window
 from wavepipe.propagators import Boundary, Storage
+from wavepipe.propagators.physics.names import PARAMETERS
 from wavepipe.propagators.planning import plan_call
 
 CELLS_PER_SECOND = 1e9
@@ -109,7 +112,7 @@ def _batch_shots(n_shots: int, n_workers: int, shot_seconds: float) -> int:
 
 def _price(inputs: Inputs, one: Pass, window: Window, gradient: bool) -> tuple[int, float]:
     """Bytes and cell updates of one shot."""
-    p = one.propagation
+    p, job = one.propagation, inputs.job
     counts = np.diff(inputs.survey.first_trace)
     call = plan_call(
         window.shape,
@@ -121,11 +124,21 @@ def _price(inputs: Inputs, one: Pass, window: Window, gradient: bool) -> tuple[i
         order=p.order,
         boundary=Boundary(p.pml_width, p.pml_frequency, p.free_surface, window.inside),
         velocity_bound=p.velocity_bound,
+        physics=job.physics,
+        wanted=_wanted(job),
         time_step=p.time_step,
+        correct_time_dispersion=p.correct_time_dispersion,
         storage=Storage(p.storage_mode, p.storage_method, stride=p.stride),
         gradient=gradient,
-        born=inputs.job.kind == "rtm",
+        born=job.kind == "rtm",
         max_frequency=one.band,
         adjoint_frequency=ADJOINT_BAND * one.band,
     )
     return call.bytes, float(call.updates)
+
+
+def _wanted(job: Job) -> tuple[str, ...]:
+    """Parameters whose gradient is wanted."""
+    if job.kind == "rtm":
+        return ("vp",)
+    return tuple(name for name in PARAMETERS[job.physics] if changes(job, name))

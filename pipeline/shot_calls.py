@@ -1,8 +1,8 @@
 """From shots of a survey to one call of a propagator: windows, positions, arrays."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,8 +13,9 @@ from wavepipe.pipeline.evaluation import Evaluation, load_array
 from wavepipe.pipeline.gathers import trace_weights, treat_gather
 from wavepipe.pipeline.shots import Survey
 from wavepipe.pipeline.windows import Window, face_widths, shot_window
-from wavepipe.propagators import Boundary, Recording, Storage, scalar, scalar_born
+from wavepipe.propagators import Boundary, Recording, Storage
 from wavepipe.propagators.axes import face_names
+from wavepipe.propagators.waves import propagate
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,16 @@ class WindowedShot:
     """(ndim,), m from the window's first node."""
 
     receivers: NDArray[np.float64]
-    """(n_receivers, ndim), m from the window's first node; NaN where absent."""
+    """(n_traces, ndim), m from the window's first node; NaN where absent."""
+
+    components: Mapping[str, slice]
+    """Traces of each component, as they follow each other."""
 
     live: NDArray[np.bool_]
-    """(n_receivers,), whether the trace has data."""
+    """(n_traces,), whether the trace has data."""
 
     delay: NDArray[np.float64]
-    """(n_receivers,), when the trace starts after the shot, s."""
+    """(n_traces,), when the trace starts after the shot, s."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +54,25 @@ class Call:
     recording: Recording
     """Gathers of all shots, padded to the longest."""
 
-    variable: Tensor | None = None
-    """(n_shots, *grid): the earth model or the scatter, if a gradient is wanted."""
+    variables: Mapping[str, Tensor] = field(default_factory=dict)
+    """(n_shots, *grid) each: what a gradient is wanted for."""
 
     inner: tuple[slice, ...] = ()
     """The window's part of the grid."""
 
+    source_scale: float = 1.0
+    """That wavelet and wavefield are multiplied with."""
+
+    def gather(self, k: int, shot: WindowedShot) -> Tensor:
+        """Modelled traces of the `k`-th shot (n_traces, nt), in the survey's order."""
+        gathers = [
+            self.recording[name][k, : rows.stop - rows.start]
+            for name, rows in shot.components.items()
+        ]
+        return torch.cat(gathers) / self.source_scale
+
     def illumination(self) -> NDArray[np.float32] | None:
-        """Source illumination (n_shots, *window), where wanted."""
+        """Source illumination (n_shots, *window) of the scaled wavefield, where wanted."""
         found = self.recording.illumination
         return None if found is None else found.detach().numpy()[(slice(None), *self.inner)]
 
@@ -90,6 +105,7 @@ def place_shot(
         window=window,
         source=window.shift(source, spacing),
         receivers=window.shift(receivers, spacing),
+        components=survey.component_traces(index),
         live=shot.live,
         delay=survey.delay[survey.traces(index)],
     )
@@ -126,7 +142,9 @@ def observed_gather(
 def call(
     evaluation: Evaluation,
     shots: Sequence[WindowedShot],
-    variable: Literal["vp", "scatter"] | None = None,
+    variables: Sequence[str] = (),
+    *,
+    born: bool = False,
 ) -> Call:
     """Propagate shots whose windows are alike.
 
@@ -136,58 +154,80 @@ def call(
         What is wanted and how.
     shots
         With windows of one shape and the same faces inside the model.
-    variable
-        What a gradient is wanted for: the earth model (``vp``), or a perturbation of it around
-        which the wavefield is linear (``scatter``, here zero: only its adjoint is of use).
+    variables
+        Parameters of the earth model whose gradient is wanted.
+    born
+        Take the gradient for perturbations around which the wavefield is linear (here zero: only
+        their adjoint is of use) instead of for the earth model.
     """
-    stored = load_array(evaluation.model["vp"])
-    vp = np.stack([stored[shot.window.slices] for shot in shots])
+    models = {
+        name: np.stack([load_array(path)[shot.window.slices] for shot in shots])
+        for name, path in evaluation.model.items()
+    }
+    shape = shots[0].window.shape
     boundary = _boundary(evaluation, shots[0].window)
-    margins = [(0, 0)] * (vp.ndim - 1)
-    if variable == "scatter":
+    margins = [(0, 0)] * len(shape)
+    if born:
         # Layers of cells of their own: the image would otherwise collect at the model's edges
         # what scatters in the layers beyond them.
-        margins = list(boundary.margins(vp.ndim - 1))
-        vp = np.pad(vp, [(0, 0), *margins], mode="edge")
-        boundary = replace(boundary, inside=_layered(boundary, vp.ndim - 1))
-    inner = tuple(
-        slice(low, low + n) for n, (low, _) in zip(shots[0].window.shape, margins, strict=True)
-    )
+        margins = list(boundary.margins(len(shape)))
+        models = {
+            name: np.pad(values, [(0, 0), *margins], mode="edge") for name, values in models.items()
+        }
+        boundary = replace(boundary, inside=_layered(boundary, len(shape)))
+    inner = tuple(slice(low, low + n) for n, (low, _) in zip(shape, margins, strict=True))
     corner = np.array([low for low, _ in margins]) * evaluation.propagation.spacing
-    options = _options(evaluation, shots, boundary, corner, variable is not None)
-    model = torch.from_numpy(vp)
-    if variable == "scatter":
-        scatter = torch.zeros_like(model).requires_grad_()
-        return Call(scalar_born(model, scatter, **options), scatter, inner)
-    if variable == "vp":
-        model.requires_grad_()
-        return Call(scalar(model, **options), model, inner)
-    with torch.no_grad():
-        return Call(scalar(model, **options))
+    options = _options(evaluation, shots, boundary, corner, bool(variables))
+    tensors = {name: torch.from_numpy(values) for name, values in models.items()}
+    if born:
+        scatter = {name: torch.zeros_like(tensors[name]).requires_grad_() for name in variables}
+        made = propagate(evaluation.physics, tensors, scatter=scatter, **options)
+        return Call(made, scatter, inner, evaluation.source_scale)
+    for name in variables:
+        tensors[name].requires_grad_()
+    with torch.set_grad_enabled(bool(variables)):
+        made = propagate(evaluation.physics, tensors, **options)
+    found = {name: tensors[name] for name in variables}
+    return Call(made, found, inner, evaluation.source_scale)
 
 
-def adjoint(call: Call, adjoint_sources: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
-    """Adjoint of a call: gathers back to its variable.
+def adjoint(
+    call: Call,
+    shots: Sequence[WindowedShot],
+    adjoint_sources: Sequence[NDArray[Any]],
+    result_scale: float,
+) -> dict[str, NDArray[np.float32]]:
+    """Adjoint of a call, times `result_scale`: gathers back to its variables.
 
     Parameters
     ----------
     call
-        Made with a variable.
-    adjoint_sources : each (n_receivers, nt)
+        Made with variables.
+    shots
+        Of the call.
+    adjoint_sources : each (n_traces, nt)
         One per shot.
 
     Returns
     -------
-    (n_shots, *window) array
+    dict of (n_shots, *window) arrays, by variable
     """
-    if call.variable is None:
-        raise ValueError("the call was made without a variable")
-    pressure = call.recording["pressure"]
-    padded = torch.zeros_like(pressure)
-    for k, samples in enumerate(adjoint_sources):
-        padded[k, : len(samples)] = torch.from_numpy(np.asarray(samples, dtype=np.float32))
-    (gradient,) = torch.autograd.grad(pressure, call.variable, padded)
-    return gradient.numpy()[(slice(None), *call.inner)]
+    if not call.variables:
+        raise ValueError("the call was made without variables")
+    outputs, factor = dict(call.recording), result_scale / call.source_scale
+    padded = {name: torch.zeros_like(gathers) for name, gathers in outputs.items()}
+    for k, (shot, samples) in enumerate(zip(shots, adjoint_sources, strict=True)):
+        for name, rows in shot.components.items():
+            traces = np.asarray(samples[rows], dtype=np.float64) * factor
+            padded[name][k, : len(traces)] = torch.from_numpy(traces.astype(np.float32))
+    gradients = torch.autograd.grad(
+        list(outputs.values()), list(call.variables.values()), list(padded.values())
+    )
+    window = (slice(None), *call.inner)
+    return {
+        name: gradient.numpy()[window]
+        for name, gradient in zip(call.variables, gradients, strict=True)
+    }
 
 
 def _boundary(evaluation: Evaluation, window: Window) -> Boundary:
@@ -210,11 +250,13 @@ def _options(
 ) -> dict[str, Any]:
     """Arguments of the propagator besides earth models; positions move by `corner` (m)."""
     p = evaluation.propagation
-    wavelet = np.asarray(load_array(evaluation.wavelet), dtype=np.float32)
-    longest = max(len(shot.receivers) for shot in shots)
-    receivers = np.full((len(shots), longest, len(p.spacing)), np.nan)
-    for k, shot in enumerate(shots):
-        receivers[k, : len(shot.receivers)] = shot.receivers + corner
+    receivers = {}
+    for name in shots[0].components:
+        places = [shot.receivers[shot.components[name]] + corner for shot in shots]
+        padded = np.full((len(shots), max(map(len, places)), len(p.spacing)), np.nan)
+        for k, points in enumerate(places):
+            padded[k, : len(points)] = points
+        receivers[name] = padded
     storage = Storage(mode="none")
     if keep:
         storage = Storage(
@@ -227,15 +269,28 @@ def _options(
         "spacing": p.spacing,
         "dt": p.dt,
         "nt": p.nt,
-        "source_amplitudes": torch.from_numpy(wavelet).expand(len(shots), 1, -1).contiguous(),
-        "source_positions": np.stack([shot.source[None] + corner for shot in shots]),
-        "receiver_positions": receivers,
+        "sources": {evaluation.source: _source(evaluation, shots, corner)},
+        "receivers": receivers,
         "order": p.order,
         "boundary": boundary,
         "velocity_bound": p.velocity_bound,
         "time_step": p.time_step,
         "correct_time_dispersion": p.correct_time_dispersion,
+        "reference_frequency": p.reference_frequency,
         "storage": storage,
         "backend": p.backend,
         "illumination": keep and evaluation.illumination,
     }
+
+
+def _source(
+    evaluation: Evaluation, shots: Sequence[WindowedShot], corner: NDArray[np.float64]
+) -> tuple[Any, ...]:
+    """Amplitudes, positions and, of a moment, its tensor."""
+    scaled = evaluation.source_scale * np.asarray(load_array(evaluation.wavelet))
+    wavelet = torch.from_numpy(scaled.astype(np.float32))
+    amplitudes = wavelet.expand(len(shots), 1, -1).contiguous()
+    positions = np.stack([shot.source[None] + corner for shot in shots])
+    if evaluation.moment is None:
+        return amplitudes, positions
+    return amplitudes, positions, np.array(evaluation.moment)

@@ -131,6 +131,15 @@ class Survey:
         """Number of traces of shot `i`."""
         return int(self.first_trace[i + 1] - self.first_trace[i])
 
+    def component_traces(self, i: int) -> dict[str, slice]:
+        """Range of each component's traces among those of shot `i`; they follow each other."""
+        found = self.component[self.traces(i)]
+        edges = np.searchsorted(found, np.arange(len(self.components) + 1))
+        return {
+            name: slice(int(a), int(b))
+            for name, a, b in zip(self.components, edges[:-1], edges[1:], strict=True)
+        }
+
     def label(self, i: int) -> str:
         """Name of shot `i`: field record, and energy source point where that differs."""
         record, point = (int(number) for number in self.labels[i])

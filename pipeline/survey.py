@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from wavepipe.pipeline.errors import SurveyError
 from wavepipe.pipeline.outside import apply_outside_policy
-from wavepipe.pipeline.segy.doubts import missing_traces, varying_interval
 from wavepipe.pipeline.segy.file_format import SegyFile, open_segy
 from wavepipe.pipeline.segy.geometry import (
     GEOMETRY_FIELDS,
@@ -22,18 +21,24 @@ from wavepipe.pipeline.segy.headers import (
     AUXILIARY_TRACE_KINDS,
     DEAD_TRACE_KINDS,
     STANDARD_SCALARS,
-    Doubt,
+    TRACE_KINDS,
     apply_scalar,
 )
 from wavepipe.pipeline.segy.index import Headers, scan_headers
 from wavepipe.pipeline.segy.line import choose_line
 from wavepipe.pipeline.shots import Gather, Shot, Survey
-from wavepipe.pipeline.survey_files import Files, expand_files
+from wavepipe.pipeline.survey_components import SAME_PLACE, check_same_places
+from wavepipe.pipeline.survey_files import Files, component_of_file, expand_files
+from wavepipe.pipeline.survey_notes import (
+    file_notes,
+    is_about_interval,
+    note_doubts,
+    note_offsets,
+    note_shots,
+)
 
 __all__ = ["Gather", "Shot", "Survey", "apply_outside_policy", "read_survey"]
 
-# Positions closer than this are one position, m: header integers seldom resolve more.
-_SAME_PLACE = 1e-3
 # No receiver is farther from its source than this, m.
 _FARTHEST = 1e5
 
@@ -46,10 +51,17 @@ class _Columns:
     file: NDArray[np.int32]
     number: NDArray[np.int64]
     component: NDArray[np.int8]
+    components: tuple[str, ...]
 
     def keep(self, mask: NDArray[np.bool_]) -> "_Columns":
         headers = {name: values[mask] for name, values in self.headers.items()}
-        return _Columns(headers, self.file[mask], self.number[mask], self.component[mask])
+        return replace(
+            self,
+            headers=headers,
+            file=self.file[mask],
+            number=self.number[mask],
+            component=self.component[mask],
+        )
 
 
 def read_survey(
@@ -91,15 +103,15 @@ def read_survey(
     SegyError
         A file is missing or is not SEG-Y.
     SurveyError
-        The headers do not give a geometry.
+        The headers do not give a geometry, or components differ in theirs.
     """
     if ndim not in (2, 3):
         message = f"a survey has 2 or 3 dimensions, not {ndim}."
         raise SurveyError(message)
-    paths, components, component_of_file = expand_files(files, folder)
+    paths, stated = expand_files(files, folder)
     opened = [open_segy(path) for path in paths]
-    notes = _file_notes(opened)
-    columns = _read_columns(opened, component_of_file, notes)
+    notes = file_notes(opened)
+    columns = _read_columns(opened, stated, notes)
     interval = _common_interval(opened, dt, notes)
     source, receiver = _positions(
         columns, opened, ndim, depths, units, line_origin, line_azimuth, notes
@@ -112,37 +124,30 @@ def read_survey(
         dt=interval,
         nt=nt,
         files=tuple(paths),
-        components=components,
+        components=columns.components,
     )
-    _note_shots(survey, notes)
-    _note_doubts(survey, opened, columns, notes)
+    survey = check_same_places(survey)
+    note_shots(survey, notes)
+    note_doubts(survey, opened, columns.file, columns.headers["interval"], notes)
     return replace(survey, assumptions=tuple(notes))
 
 
-def _file_notes(opened: Sequence[SegyFile]) -> list[str]:
-    """Gather what was assumed to open the files, each sentence once."""
-    where: dict[str, list[str]] = {}
-    for file in opened:
-        for sentence in file.assumptions:
-            where.setdefault(sentence, []).append(file.name)
-    if len(opened) == 1:
-        return list(where)
-    return [
-        type(sentence)(f"{names[0] if len(names) == 1 else f'{len(names)} files'}: {sentence}")
-        for sentence, names in where.items()
-    ]
-
-
 def _read_columns(
-    opened: Sequence[SegyFile], component_of_file: Sequence[int], notes: list[str]
+    opened: Sequence[SegyFile], stated: Sequence[str | None], notes: list[str]
 ) -> _Columns:
     scans = [scan_headers(file, GEOMETRY_FIELDS) for file in opened]
     counts = [file.n_traces for file in opened]
+    held = [
+        component_of_file(file, scan["trace_kind"], name)
+        for file, scan, name in zip(opened, scans, stated, strict=True)
+    ]
+    components = tuple(name for name in TRACE_KINDS if name in held)
     columns = _Columns(
         headers={name: np.concatenate([scan[name] for scan in scans]) for name in GEOMETRY_FIELDS},
         file=np.repeat(np.arange(len(opened), dtype=np.int32), counts),
         number=np.concatenate([np.arange(count, dtype=np.int64) for count in counts]),
-        component=np.repeat(np.asarray(component_of_file, dtype=np.int8), counts),
+        component=np.repeat(np.array([components.index(c) for c in held], dtype=np.int8), counts),
+        components=components,
     )
     auxiliary = np.isin(columns.headers["trace_kind"], AUXILIARY_TRACE_KINDS)
     if auxiliary.any() and not auxiliary.all():
@@ -159,7 +164,7 @@ def _read_columns(
 
 def _common_interval(opened: Sequence[SegyFile], dt: float | None, notes: list[str]) -> float:
     if dt is not None:
-        notes[:] = [note for note in notes if not _is_about_interval(note)]
+        notes[:] = [note for note in notes if not is_about_interval(note)]
         notes.append(f"sample interval {dt:g} s, as asked")
         return dt
     first = opened[0]
@@ -214,7 +219,7 @@ def _positions(
         )
         raise SurveyError(message)
     _refuse_stack(opened[0], points.source, points.receiver)
-    _note_offsets(headers, points.source, points.receiver, notes)
+    note_offsets(headers, points.source, points.receiver, notes)
     factor = length_factor(system, units, [])
     source_z, receiver_z = depths_below_datum(headers, depths, factor, notes)
     line = choose_line(
@@ -241,26 +246,6 @@ def _refuse_stack(
             "section or volume, not like shots."
         )
         raise SurveyError(message)
-
-
-def _note_offsets(
-    headers: Headers,
-    source: NDArray[np.float64],
-    receiver: NDArray[np.float64],
-    notes: list[str],
-) -> None:
-    offset = np.abs(headers["offset"]).astype(np.float64)
-    distance = np.hypot(*(receiver - source).T)
-    known = (offset > 0) & (distance > 0)
-    if not known.any():
-        return
-    # Offsets are whole metres, and feathered or elevated spreads differ a little.
-    wrong = np.abs(distance[known] - offset[known]) > 2.0 + 0.05 * offset[known]
-    if wrong.mean() > 0.05:
-        notes.append(
-            f"offset field (bytes 37-40) disagrees with the positions in {int(wrong.sum())} of "
-            f"{len(offset)} traces; positions are used"
-        )
 
 
 def _delays(headers: Headers, notes: list[str]) -> NDArray[np.float64]:
@@ -305,7 +290,7 @@ def _group_shots(
 ) -> Survey:
     """Sort traces into shots: field record, then source x, y, z; then component, file, number."""
     record = columns.headers["field_record"].astype(np.int64)
-    place = np.rint(source / _SAME_PLACE).astype(np.int64)
+    place = np.rint(source / SAME_PLACE).astype(np.int64)
     keys = (columns.number, columns.file, columns.component, *place.T, record)
     order = np.lexsort(keys)
     identity = np.column_stack([record, place])[order]
@@ -329,37 +314,3 @@ def _group_shots(
         delay=delay[order],
         component=columns.component[order],
     )
-
-
-def _note_doubts(
-    survey: Survey, opened: Sequence[SegyFile], columns: _Columns, notes: list[str]
-) -> None:
-    """Report what may be missing from the files, or wrong in them."""
-    shot = np.repeat(np.arange(survey.n_shots), np.diff(survey.first_trace))
-    for index, file in enumerate(opened):
-        rows = np.flatnonzero(survey.trace_file == index)
-        in_file = shot[rows[np.argsort(survey.trace_number[rows])]]
-        notes += missing_traces(file, in_file)
-        if not any(_is_about_interval(note) for note in notes):
-            intervals = columns.headers["interval"][columns.file == index]
-            notes += varying_interval(file, intervals, survey.dt)
-
-
-def _is_about_interval(note: str) -> bool:
-    return isinstance(note, Doubt) and "sample interval" in note
-
-
-def _note_shots(survey: Survey, notes: list[str]) -> None:
-    """Report shots of one field record at several places, and gaps in the numbering."""
-    records = np.unique(survey.labels[:, 0])
-    if len(records) < survey.n_shots:
-        notes.append(
-            f"{survey.n_shots} shots share {len(records)} field record numbers; they are told "
-            "apart by source position"
-        )
-    steps = np.diff(records)
-    if len(steps) > 2:
-        step = int(np.median(steps))
-        gaps = int(np.sum(np.maximum(steps // step - 1, 0)))
-        if gaps:
-            notes.append(f"{gaps} field records are missing in the sequence (step {step})")

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from wavepipe.pipeline.errors import JobError
 from wavepipe.propagators.errors import ModelError
+from wavepipe.propagators.physics.names import UNITS as PARAMETER_UNITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ UNITS = {
     "s2/km2": Unit("velocity", 1000.0, -0.5),
     "kg/m3": Unit("density", 1.0),
     "g/cm3": Unit("density", 1000.0),
+    "1": Unit("number", 1.0),
+    "%": Unit("number", 0.01),
 }
 """Every unit a job may state."""
 
@@ -48,8 +51,8 @@ SPELLINGS = {
 }  # fmt: skip
 """Other spellings that files and people use."""
 
-QUANTITY_OF = {"vp": "velocity", "vs": "velocity", "rho": "density"}
-SI_UNIT = {"velocity": "m/s", "density": "kg/m3"}
+SI_UNIT = {"velocity": "m/s", "density": "kg/m3", "number": "1"}
+QUANTITY_OF = {name: UNITS[unit].quantity for name, unit in PARAMETER_UNITS.items()}
 
 LIMITS = {"vp": (100.0, 20_000.0), "vs": (0.0, 12_000.0), "rho": (0.5, 25_000.0)}
 """Lowest and highest value that a rock, fluid or gas may have, SI: far outside what is known, so
@@ -90,19 +93,20 @@ def check_values(
     values : (nz, [ny,] nx), m/s or kg/m3
         The parameter.
     name
-        vp, vs or rho.
+        vp, vs, rho, ...; what is no velocity or density need only be finite here.
     source
         File or key the values came from.
     spacing, origin : m
         Grid, to name the position of a cell.
     """
     unit = SI_UNIT[QUANTITY_OF[name]]
-    low, high = LIMITS[name]
     bad = ~np.isfinite(values)
     if bad.any():
         place = _place(bad, spacing, origin)
         msg = f"{name} in {source} is {_first(values, bad)} at {place}. Fill or cut such cells."
         raise ModelError(msg)
+    if name not in LIMITS:
+        return
     sign = values < 0 if name == "vs" else values <= 0
     if sign.any():
         place = _place(sign, spacing, origin)
@@ -112,6 +116,7 @@ def check_values(
             "Correct these cells."
         )
         raise ModelError(msg)
+    low, high = LIMITS[name]
     largest = float(values.max())
     if largest < LOWEST_MAXIMUM[name] and not (name == "vs" and largest == 0):
         msg = (

@@ -1,7 +1,6 @@
 """From a user's arguments to a propagation: checks at the door, then plain tensors."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -20,6 +19,8 @@ from wavepipe.propagators.checks import (
     judge_interpolation,
     judge_pass_band,
 )
+from wavepipe.propagators.coefficients import coefficients_of, mass_unit_of
+from wavepipe.propagators.contacts import judge_contacts
 from wavepipe.propagators.domain import Domain, normalised_spacing
 from wavepipe.propagators.earth_models import (
     checked_parameters,
@@ -28,7 +29,6 @@ from wavepipe.propagators.earth_models import (
 )
 from wavepipe.propagators.errors import OptionError
 from wavepipe.propagators.interpolation import check_positions
-from wavepipe.propagators.medium import Medium
 from wavepipe.propagators.physics.catalogue import Physics
 from wavepipe.propagators.propagation import Propagation
 from wavepipe.propagators.recording import Recording, RunInfo
@@ -79,7 +79,7 @@ class Call:
     """Input port -> (n_steps, n_sources of all shots), per cell volume."""
     acquisition: Acquisition
     mass_unit: float
-    """kg, see `_mass_unit`."""
+    """kg, see `mass_unit_of`."""
 
     def record(self) -> Recording:
         """Propagate and return the gathers."""
@@ -159,7 +159,7 @@ def prepare(
         tuple(acquisition.amplitudes),
         tuple(acquisition.receivers),
     )
-    mass_unit = _mass_unit(earth)
+    mass_unit = mass_unit_of(earth)
     amplitudes = {
         name: _internal(one.to(vp.dtype), grid, domain, program, name, options, mass_unit)
         for name, one in acquisition.amplitudes.items()
@@ -171,20 +171,20 @@ def prepare(
     if reference is None:
         reference = peak_frequency(samples, dt)
     like = torch.zeros((), dtype=vp.dtype)
+    sources, receivers = (
+        {name: _points(domain, program, name, where, source=entering) for name, where in by.items()}
+        for by, entering in ((acquisition.sources, True), (acquisition.receivers, False))
+    )
+    if physics.solid:
+        judge_contacts(domain, earth["vs"], sources, receivers)
     propagation = Propagation(
         program=program,
         backend=choose_backend(options.backend, vp.dtype),
         storage=options.storage,
         time_step=grid.time_step,
         profiles=domain.profiles(program, grid.time_step, velocity, frequency, like),
-        sources={
-            name: _points(domain, program, name, where, source=True)
-            for name, where in acquisition.sources.items()
-        },
-        receivers={
-            name: _points(domain, program, name, where, source=False)
-            for name, where in acquisition.receivers.items()
-        },
+        sources=sources,
+        receivers=receivers,
         forward_bandwidth=max(
             bandwidth(rows.detach().T.numpy(), grid.time_step, options.storage.tolerance)
             for rows in amplitudes.values()
@@ -193,37 +193,18 @@ def prepare(
         silent=scatter is not None
         and not any(bool(one.detach().any()) for one in perturbed.values()),
     )
-    padded, tangent = (
-        {
-            name: domain.extended(one / mass_unit if name == "rho" else one)
-            for name, one in models.items()
-        }
-        for models in (earth, perturbed)
-    )
     return Call(
         domain=domain,
         grid=grid,
         options=options,
         propagation=propagation,
-        coefficients=_coefficients(
-            physics, padded, tangent, linearised, grid.time_step, domain, reference
+        coefficients=coefficients_of(
+            physics, domain, earth, perturbed, linearised, grid.time_step, reference, mass_unit
         ),
         amplitudes=amplitudes,
         acquisition=acquisition,
         mass_unit=mass_unit,
     )
-
-
-def _mass_unit(earth: Mapping[str, Tensor]) -> float:
-    """A unit of mass (kg) in which an impedance is about 1, and stresses as large as velocities.
-
-    A power of two, so that it changes no digit: but in single precision, fields in SI units are so
-    far apart that their products in a gradient would be flushed to zero.
-    """
-    if "rho" not in earth:
-        return 1.0
-    impedance = earth["rho"].detach().mean() * earth["vp"].detach().mean()
-    return 2.0 ** round(math.log2(float(impedance)))
 
 
 def _judge_points(domain: Domain, acquisition: Acquisition, physics: Physics) -> None:
@@ -288,55 +269,6 @@ def _program(
     physics.page(page)
     program = page.program().with_ports(inputs, outputs)
     return born(program, linearised) if linearised else program
-
-
-def _coefficients(
-    physics: Physics,
-    earth: Mapping[str, Tensor],
-    scatter: Mapping[str, Tensor],
-    linearised: tuple[str, ...],
-    time_step: float,
-    domain: Domain,
-    reference_frequency: float,
-) -> dict[str, Tensor]:
-    """Coefficient arrays of the program; those of a perturbation are its directional derivative."""
-
-    def of(models: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return physics.coefficients(Medium(models, time_step, domain.free, reference_frequency))
-
-    found = of(earth)
-    if not linearised:
-        return found
-    shots = max(len(one) for one in scatter.values())
-    models = {n: one.expand(max(shots, len(one)), *one.shape[1:]) for n, one in earth.items()}
-    changes = _derivative(of, models, scatter, linearised)
-    return found | {name + SCATTERED: one for name, one in changes.items()}
-
-
-def _derivative(
-    of: Callable[[Mapping[str, Tensor]], dict[str, Tensor]],
-    models: Mapping[str, Tensor],
-    direction: Mapping[str, Tensor],
-    wanted: tuple[str, ...],
-) -> dict[str, Tensor]:
-    """Derivative of some results in a direction, itself differentiable.
-
-    It is the transpose of the transpose: ``J v = d/du <J' u, v>``.
-    """
-    followed = any(one.requires_grad for one in (*models.values(), *direction.values()))
-    keeps = torch.is_grad_enabled() and followed
-    with torch.enable_grad():
-        variables = {
-            name: one if one.requires_grad else one.detach().requires_grad_()
-            for name, one in models.items()
-        }
-        results = of(variables)
-        outputs = [results[name] for name in wanted]
-        weights = [torch.zeros_like(one).requires_grad_() for one in outputs]
-        inputs = [variables[name] for name in direction]
-        back = torch.autograd.grad(outputs, inputs, weights, create_graph=True)
-        found = torch.autograd.grad(back, weights, list(direction.values()), create_graph=keeps)
-    return {name: one if keeps else one.detach() for name, one in zip(wanted, found, strict=True)}
 
 
 def _illuminated(

@@ -7,7 +7,7 @@ autograd carries the chain rule to the user's variables.
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -140,12 +140,16 @@ class _Propagate(torch.autograd.Function):
         if ctx.wanted:
             ctx.sweep = None
         coefficients = dict(zip(ctx.names, ctx.saved_tensors, strict=True))
-        unit = _power_of_two(residuals)  # tiny products of tiny fields would be flushed to zero
+        # Tiny products of tiny fields would be flushed to zero. Shot by shot, since what is
+        # flushed decides bits, and those of a shot must not depend on the others.
+        named = dict(zip(call.receivers, residuals, strict=True))
+        units = _powers_of_two(call.receivers, named)
         residual = {
-            n: (r / unit).contiguous() for n, r in zip(call.receivers, residuals, strict=True)
+            name: (rows / _by_point(units, call.receivers[name])).contiguous()
+            for name, rows in named.items()
         }
         if ctx.wanted:
-            sweep = _with_enough_snapshots(call, sweep, ctx.wanted, residual)
+            sweep = _with_enough_snapshots(call, sweep, ctx.wanted, named)
         asked = ctx.needs_input_grad[3 : 3 + len(ctx.ports)]
         turned = adjoint(call.program, ctx.wanted, sources=any(asked))
         result = call.backend.run(_adjoint_sweep(call, sweep, turned.program, residual))
@@ -155,21 +159,41 @@ class _Propagate(torch.autograd.Function):
                 turned.gradients[name],
                 coefficients,
                 name,
-                sweep.history.stride * unit,
+                sweep.history.stride * units,
             )
             for name in ctx.wanted
         }
         sources = [
-            result.recorded[name] * unit if needs else None
+            result.recorded[name] * _by_point(units, call.sources[name]) if needs else None
             for name, needs in zip(ctx.ports, asked, strict=True)
         ]
         return (None, None, None, *sources, *(gradients.get(name) for name in ctx.names))
 
 
-def _power_of_two(values: Sequence[Tensor]) -> float:
-    """The power of two nearest the largest value; 1 for zeros. Dividing by it changes no digit."""
-    largest = max(float(one.abs().max()) for one in values)
-    return 2.0 ** math.frexp(largest)[1] if 0 < largest < math.inf else 1.0
+def _powers_of_two(points: Mapping[str, Points], rows: Mapping[str, Tensor]) -> Tensor:
+    """The power of two nearest the largest value of each shot, (n_shots,); 1 for zeros.
+
+    Parameters
+    ----------
+    points, rows
+        Receivers, and what they hold: (n_steps, n_points of all shots), by name.
+    """
+    n_shots = len(next(iter(points.values())).first) - 1
+    units = torch.ones(n_shots, dtype=next(iter(rows.values())).dtype)
+    for shot in range(n_shots):
+        largest = 0.0
+        for name, values in rows.items():
+            first, last = points[name].first[shot : shot + 2]
+            if last > first:
+                largest = max(largest, float(values[:, first:last].abs().max()))
+        if 0.0 < largest < math.inf:
+            units[shot] = 2.0 ** math.frexp(largest)[1]
+    return units
+
+
+def _by_point(units: Tensor, points: Points) -> Tensor:
+    """A value of each shot, (n_shots,), for each of its points."""
+    return units.repeat_interleave(torch.from_numpy(np.diff(points.first)))
 
 
 def _forward_sweep(
@@ -333,10 +357,13 @@ def _gradient(
     factors: Monomial,
     coefficients: Mapping[str, Tensor],
     name: str,
-    times: float,
+    times: Tensor,
 ) -> Tensor:
-    """The gradient of a coefficient from its accumulated products; summed over shots if shared."""
-    gradient = accumulated * times
+    """The gradient of a coefficient from its accumulated products, times a number of each shot.
+
+    Summed over shots if they share the coefficient.
+    """
+    gradient = accumulated * times.reshape(-1, *(1,) * (accumulated.ndim - 1))
     for factor, power in factors:
         gradient = gradient / coefficients[factor] ** power
     if coefficients[name].shape[0] == 1:

@@ -11,6 +11,10 @@ from wavepipe.pipeline.segy.headers import (
     trace_header_dtype,
 )
 from wavepipe.pipeline.segy.samples import FORMATS, encode_ibm
+from wavepipe.pipeline.shots import Survey
+
+SOURCES = np.array([100, 300, 500])
+RECEIVERS = np.array([0, 50, 100, 150])
 
 _KINDS = {2: "i4", 3: "i2", 5: "f4", 6: "f8", 8: "i1", 10: "u4", 11: "u2", 16: "u1"}
 
@@ -57,3 +61,21 @@ def line_headers(sources: np.ndarray, receivers: np.ndarray, **fields: object) -
         "receiver_x": np.tile(receivers, n_shots),
         **fields,
     }
+
+
+def noise(n_traces: int, n_samples: int = 20, seed: int = 0) -> np.ndarray:
+    """Random samples (n_traces, n_samples)."""
+    return np.random.default_rng(seed).standard_normal((n_traces, n_samples)).astype(np.float32)
+
+
+def write_line(path: Path, seed: int = 0, **fields: object) -> np.ndarray:
+    """Write three shots along X with four receivers each; return their samples."""
+    binary = fields.pop("binary", None)
+    samples = noise(len(SOURCES) * len(RECEIVERS), seed=seed)
+    write_segy(path, samples, line_headers(SOURCES, RECEIVERS, **fields), binary)
+    return samples
+
+
+def said(survey: Survey, words: str) -> bool:
+    """Whether an assumption of a survey says something."""
+    return any(words in sentence for sentence in survey.assumptions)

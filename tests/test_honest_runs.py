@@ -96,7 +96,7 @@ def test_data_do_not_change_with_the_model_they_are_compared_with(folder):
     with start_run(job, cluster=InProcess()) as run:
         band = run.plan.passes[0]
         models = [run.inputs.earth.vp, run.inputs.earth.vp * np.float32(1.05)]
-        described = [run.describe("gradient", band, vp) for vp in models]
+        described = [run.describe("gradient", band, {"vp": vp}, ("vp",)) for vp in models]
     assert described[0].treatment == described[1].treatment
     assert described[0].model != described[1].model
 

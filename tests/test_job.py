@@ -113,7 +113,7 @@ def test_a_misspelt_section_is_refused(tmp_path):
     ("override", "parts"),
     [
         ("kind=migrate", ("kind of job.yaml is 'migrate'", "one of model, rtm, fwi")),
-        ("physics=elastic", ("physics", "'elastic'", "scalar, the only choice")),
+        ("physics=maxwell", ("physics", "'maxwell'", "one of scalar, acoustic, elastic")),
         ("storage.mode=disk", ("storage.mode", "'disk'", "auto, device, none")),
         ("storage.method=boundary", ("storage.method", "'boundary'", "auto, snapshots")),
         ("storage.compression=float16", ("storage.compression", "'float16'", "none")),

@@ -135,7 +135,7 @@ def test_the_image_has_the_block_where_it_is(folder):
 
 
 def gradient_at(run: Run, vp: np.ndarray, shots: tuple[int, ...]):
-    evaluation = run.describe("gradient", run.plan.passes[0], vp)
+    evaluation = run.describe("gradient", run.plan.passes[0], {"vp": vp}, ("vp",))
     return run.evaluate(evaluation, shots, "test")
 
 
@@ -188,7 +188,7 @@ def test_the_gradient_predicts_the_change_of_the_misfit(folder, free):
         slope = float(np.sum(partial.spread("vp", vp.shape).astype(np.float64) * change))
         sides = []
         for step in (4.0, -4.0):
-            evaluation = run.describe("misfit", run.plan.passes[0], vp + step * change)
+            evaluation = run.describe("misfit", run.plan.passes[0], {"vp": vp + step * change})
             sides.append(run.evaluate(evaluation, run.shots, "test").scalars["misfit"])
     # float32 wavefields, and the curvature of the misfit over 8 m/s
     assert (sides[0] - sides[1]) / 8.0 == pytest.approx(slope, rel=0.01)
@@ -237,10 +237,10 @@ def broken_shot(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shot 3 blows up, whatever is computed for it."""
     real = leaf.call
 
-    def call(evaluation, shots, variable=None):
+    def call(evaluation, shots, *arguments, **options):
         if any(shot.index == 3 for shot in shots):
             raise WavefieldError("the wavefield became NaN")
-        return real(evaluation, shots, variable)
+        return real(evaluation, shots, *arguments, **options)
 
     monkeypatch.setattr(leaf, "call", call)
 
@@ -278,11 +278,11 @@ def test_evaluations_with_equal_content_share_a_name_and_others_do_not(folder):
     with start_run(job, cluster=InProcess()) as run:
         band = run.plan.passes[0]
         vp = run.inputs.earth.vp
-        first = run.describe("image", band, vp)
-        assert first == run.describe("image", band, vp.copy())
+        first = run.describe("image", band, {"vp": vp})
+        assert first == run.describe("image", band, {"vp": vp.copy()})
         changed = vp.copy()
         changed[5, 5] += 0.001
-        assert first != run.describe("image", band, changed)
+        assert first != run.describe("image", band, {"vp": changed})
         assert first != replace(first, illumination=True)
 
 
@@ -337,7 +337,7 @@ def test_the_planned_stride_costs_no_more_than_the_job_allows(folder, monkeypatc
         for stride in (band.propagation.stride, 1):
             rng = np.random.default_rng(9)
             one = replace(band, propagation=replace(band.propagation, stride=stride))
-            evaluation = run.describe("gradient", one, run.inputs.earth.vp)
+            evaluation = run.describe("gradient", one, variables=("vp",))
             partial = run.evaluate(evaluation, run.shots, "test")
             gradients.append(partial.spread("vp", run.inputs.earth.shape))
     assert relative(*gradients) < 1e-3

@@ -12,6 +12,7 @@ from wavepipe.pipeline.inversion import invert_survey
 from wavepipe.pipeline.job import read_job
 from wavepipe.pipeline.migration import migrate_survey
 from wavepipe.pipeline.modelling import model_survey
+from wavepipe.pipeline.survey import read_survey
 
 
 def test_recorded_marine_shots_migrate_in_a_simple_velocity_model(data_folder, tmp_path):
@@ -107,3 +108,56 @@ def test_a_marmousi_survey_is_modelled_imaged_and_inverted(data_folder, tmp_path
         return float(np.linalg.norm((vp[place] - true)[rock]))
 
     assert error(found) < 0.9 * error(models["start"])
+
+
+def test_a_well_known_elastic_model_is_modelled_with_all_components(data_folder, tmp_path):
+    """Nodes on the sea floor of Marmousi-II: all components begin with the wave in the water."""
+    source = data_folder / "models" / "marmousi2_elastic_20m"
+    units = {"vp": "m/s", "vs": "m/s", "rho": "kg/m3"}
+    for name in units:
+        values = np.fromfile(source / f"marmousi_II_marine.{name}", "<f4").reshape(500, 174).T
+        np.save(tmp_path / f"{name}.npy", values[::2, 100:300:2])
+    content = {
+        "kind": "model",
+        "physics": "elastic",
+        "earth_model": {
+            **{
+                name: {"path": f"{name}.npy", "axes": ["z", "x"], "unit": unit}
+                for name, unit in units.items()
+            },
+            "spacing": [40.0, 40.0],
+        },
+        "survey": {
+            "layout": {
+                "nodes": {
+                    "sources": {"x": [1200.0], "depth": 40.0},
+                    "receivers": {"x": {"start": 400.0, "stop": 3600.0, "step": 200.0},
+                                  "depth": 400.0},
+                }
+            },
+            "components": ["pressure", "vz", "vx"],
+            "dt": 0.008,
+            "nt": 300,
+        },
+        "wavelet": {"ricker": {"peak_frequency": 3.0}},
+        "propagator": {"free_surface": ["z0"], "pml_width": 12},
+        "output": {"folder": "runs/model"},
+    }  # fmt: skip
+    outcome = model_survey(read_job(write_job(tmp_path, content)), cluster=InProcess())
+    assert outcome.accepted
+    survey = read_survey(outcome.folder / "shots_*.sgy", ndim=2)
+    assert survey.components == ("pressure", "vz", "vx")
+    gather, places = survey.gather(0), survey.shot(0).receiver_positions
+    distance = np.linalg.norm(places - survey.source_positions[0], axis=1)
+    for rows in survey.component_traces(0).values():
+        traces = np.abs(gather[rows])
+        onset = 0.008 * np.argmax(traces > 0.05 * traces.max(axis=1, keepdims=True), axis=1)
+        # farther away rock is faster, and below the source nothing moves sideways
+        near = (distance[rows] < 1500.0) & (distance[rows] > 400.0)
+        # the wavelet has risen to a twentieth 0.24 s before its peak at 0.5 s
+        assert np.all(np.abs(onset - distance[rows] / 1500.0 - 0.26)[near] < 0.1)
+    assert sorted(path.name for path in (outcome.folder / "figures").glob("gather*")) == [
+        "gather_pressure.png",
+        "gather_vx.png",
+        "gather_vz.png",
+    ]

@@ -83,6 +83,17 @@ def test_the_water_mask_ends_at_the_sea_floor():
         water_mask(vp + 500)
 
 
+def test_water_has_no_shear_velocity_where_the_physics_has_one():
+    vp = np.full((10, 3), 2000.0, dtype=np.float32)
+    vs = np.full((10, 3), 800.0, dtype=np.float32)
+    vs[:3] = 0.0
+    vs[:5, 2] = 0.0
+    vs[8, 0] = 0.0
+    assert water_mask(vp, vs).sum(axis=0).tolist() == [3, 3, 5]
+    with pytest.raises(JobError, match="top of vs is 800 m/s"):
+        water_mask(vp, np.full_like(vs, 800.0))
+
+
 def test_the_space_moves_between_models_and_vectors():
     vp = np.linspace(1500, 3000, 12, dtype=np.float32).reshape(3, 4)
     mask = np.ones((3, 4), dtype=bool)
@@ -93,7 +104,7 @@ def test_the_space_moves_between_models_and_vectors():
     projected = space.unpack(space.project(vector + 1000.0))["vp"]
     assert np.array_equal(projected[0], vp[0])
     assert projected[1:].max() == 2500.0
-    gradient = space.pack_gradient({"vp": np.ones((3, 4))})
+    gradient = space.pack_gradient({"vp": np.ones((3, 4))}, {"vp": vp})
     assert gradient.tolist() == [0.0] * 4 + [2.0] * 8
 
 

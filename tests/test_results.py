@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from wavepipe.pipeline import results
+from wavepipe.pipeline import results, results_gathers
 from wavepipe.pipeline.earth_model import EarthModel
 from wavepipe.pipeline.errors import RunFolderError
 from wavepipe.pipeline.layouts import make_survey
 from wavepipe.pipeline.shots import Survey
+from wavepipe.pipeline.survey_components import record
 
 NT = 50
 
@@ -42,7 +43,7 @@ def test_gathers_of_any_length_can_be_written_in_any_order_at_once(store, counts
     gathers = [np.full((count, NT), i, np.float32) for i, count in enumerate(counts)]
 
     def write(i: int) -> None:
-        results.write_gather(store, int(shots.first_trace[i]), gathers[i])
+        results_gathers.write_gather(store, int(shots.first_trace[i]), gathers[i])
 
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(write, [2, 0, 1]))
@@ -56,6 +57,21 @@ def test_gathers_of_any_length_can_be_written_in_any_order_at_once(store, counts
         np.testing.assert_allclose(found.source_z, np.repeat(shots.source_positions[:, 0], counts))
         assert found.receiver_x.attrs["units"] == "m"
         assert found.gather.attrs["units"] == "Pa"
+
+
+def test_every_component_has_an_array_with_its_unit(store):
+    shots = record(survey([3, 2]), ("vz", "pressure"))
+    results.create_results(store, "model", shots, earth(), wavelet_unit="N")
+    results_gathers.write_gather(store, 3, np.ones((2, NT)), "gather_vz")
+    with xr.open_zarr(store) as found:
+        assert found.sizes["trace"] == 5
+        assert "gather" not in found
+        units = {name: found[f"gather_{name}"].attrs["units"] for name in shots.components}
+        assert units == {"vz": "m/s", "pressure": "Pa"}
+        assert found.gather_vz.attrs["comment"] == "for a wavelet in N"
+        np.testing.assert_array_equal(found.gather_vz[3:], 1)
+        assert bool(np.isnan(found.gather_pressure).all())
+        np.testing.assert_array_equal(found.shot, [0, 0, 0, 1, 1])
 
 
 @pytest.mark.parametrize("shape", [(20, 30), (6, 7, 8)], ids=["2-D", "3-D"])

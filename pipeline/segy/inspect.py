@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepipe.pipeline.errors import SurveyError
+from wavepipe.pipeline.quantities import describe_component
 from wavepipe.pipeline.segy.file_format import SegyFile, open_segy
 from wavepipe.pipeline.segy.geometry import Depths, length_factor
 from wavepipe.pipeline.segy.headers import DEAD_TRACE_KINDS, STANDARD_SCALARS, apply_scalar
@@ -176,6 +177,7 @@ def _describe_survey(survey: Survey) -> dict[str, Json]:
     return {
         "n_shots": survey.n_shots,
         "traces_per_shot": [int(counts.min()), int(counts.max())],
+        "components": list(survey.components),
         "field_records": _span(survey.labels[:, 0]),
         "source_points": _span(survey.labels[:, 1]),
         "source": _axes(survey.source_positions),
@@ -251,12 +253,14 @@ def _survey_lines(found: dict[str, Json]) -> list[str]:
     source, receiver = survey["source"], survey["receiver"]
     if not isinstance(source, dict) or not isinstance(receiver, dict):
         return []
-    step = survey["receiver_step"]
+    step, recorded = survey["receiver_step"], survey["components"]
+    names = recorded if isinstance(recorded, list) else []
     spacing = f", {_float(step):g} m apart" if step else ""
     lines = [
         f"  {_counted(survey['n_shots'], 'shot')} of {_words(survey['traces_per_shot'])} traces, "
         f"field records {_words(survey['field_records'])}, source points "
         f"{_words(survey['source_points'])}",
+        f"  records   {', '.join(describe_component(str(name)) for name in names)}",
         f"  sources   x {_words(source['x'])} m, y {_words(source['y'])} m, depth "
         f"{_words(source['depth'])} m",
         f"  receivers x {_words(receiver['x'])} m, y {_words(receiver['y'])} m, depth "

@@ -16,6 +16,7 @@ import segyio
 from numpy.typing import NDArray
 
 from wavepipe.pipeline.errors import SegyError
+from wavepipe.pipeline.quantities import describe_component
 from wavepipe.pipeline.segy.headers import (
     BYTE_ORDER_MARK,
     FILE_HEADER_BYTES,
@@ -161,7 +162,7 @@ def create_gather_file(path: str | Path, survey: Survey, dt: float, text: str) -
         text,
         f"{survey.n_shots} shots, {survey.n_traces} traces of {survey.nt} samples, "
         f"every {1e6 * dt:g} us from the time of the shot",
-        f"component: {', '.join(_describe_component(name) for name in survey.components)}",
+        f"component: {', '.join(describe_component(name) for name in survey.components)}",
         "amplitudes are absolute, IEEE floats; coordinates and depths are metres",
         "bytes 9 field record, 17 energy source point, 13 trace within the record",
         "bytes 41, 45 elevations (negative: below the datum), 49 source depth",
@@ -288,8 +289,3 @@ def _microseconds(dt: float) -> float:
     """Sample interval in microseconds, whole where rounding of `dt` is all that differs."""
     exact = 1e6 * dt
     return float(round(exact)) if abs(exact - round(exact)) < 1e-6 else exact
-
-
-def _describe_component(name: str) -> str:
-    units = {"pressure": "Pa", "vz": "m/s, positive down", "vy": "m/s", "vx": "m/s"}
-    return f"{name} ({units[name]})" if name in units else name

@@ -37,6 +37,7 @@ from wavepipe.pipeline.shot_calls import (
 )
 from wavepipe.pipeline.shots import Survey
 from wavepipe.pipeline.survey_components import load_component
+from wavepipe.propagators.contacts import ContactWarning
 from wavepipe.propagators.earth_models import ModelWarning
 from wavepipe.propagators.errors import WavefieldError
 from wavepipe.propagators.stability import DispersionWarning
@@ -101,7 +102,7 @@ def _attempt(evaluation: Evaluation, shots: Shots, compute: Compute) -> Iterator
     try:
         with warnings.catch_warnings():
             # The plan has judged the grid and the earth model, once for the run.
-            for kind in (DispersionWarning, ModelWarning):
+            for kind in (DispersionWarning, ModelWarning, ContactWarning):
                 warnings.simplefilter("ignore", kind)
             partials = compute(evaluation, shots)
     except SHOT_ERRORS as error:

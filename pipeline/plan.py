@@ -19,7 +19,10 @@ from wavepipe.pipeline.machine import Machine
 from wavepipe.pipeline.passes import Pass, pass_wavelet, plan_passes
 from wavepipe.pipeline.schedule import Schedule, plan_schedule
 from wavepipe.pipeline.windows import Window, face_widths, shot_window
+from wavepipe.propagators import Boundary
 from wavepipe.propagators.checks import slowest_wave
+from wavepipe.propagators.contacts import ADVICE, crossing
+from wavepipe.propagators.domain import Domain
 from wavepipe.propagators.earth_models import ModelWarning
 from wavepipe.propagators.errors import DispersionError
 from wavepipe.propagators.physics.catalogue import known_physics
@@ -79,6 +82,7 @@ def make_plan(inputs: Inputs, machine: Machine) -> Plan:
         One shot does not fit in memory.
     """
     _check_earth(inputs)
+    _check_contacts(inputs)
     passes = plan_passes(inputs)
     verdict = _check_grid(inputs, passes)
     windows = shot_windows(inputs)
@@ -164,6 +168,31 @@ def _check_earth(inputs: Inputs) -> None:
         known_physics(inputs.job.physics).judge(earth_tensors(inputs))
     for one in caught:
         logger.warning("earth_model of %s: %s", inputs.job.path.name, one.message)
+
+
+def _check_contacts(inputs: Inputs) -> None:
+    """Say once how many points are interpolated across a contact of water and rock."""
+    physics, earth, survey = known_physics(inputs.job.physics), inputs.earth, inputs.survey
+    if not physics.solid:
+        return
+    order = inputs.job.propagator.order
+    domain = Domain(earth.shape, earth.spacing, order, Boundary(0), staggered=True, solid=True)
+    vs = earth_tensors(inputs)["vs"].reshape(1, *earth.shape)
+    for positions, what in (
+        (survey.source_positions, "sources"),
+        (survey.receiver_positions, "receivers"),
+    ):
+        places = np.unique(positions, axis=0)
+        points = domain.points((places - earth.origin)[None])
+        found = crossing(domain, vs, points)
+        if found.size:
+            logger.warning(
+                "%d positions of %s, the first at %s m, lie %s",
+                found.size,
+                what,
+                ", ".join(f"{x:g}" for x in places[found[0]]),
+                ADVICE,
+            )
 
 
 def _about_wavelet(inputs: Inputs, finding: str) -> str:

@@ -76,7 +76,9 @@ class Exactness:
             scattered = {name: survey.record(scatter=one) for name, one in changes.items()}
             for receiver, gather in scattered["all"].items():
                 cotangent = survey.noise(gather.shape)
-                scatter = {n: torch.zeros_like(m).requires_grad_() for n, m in survey.models.items()}
+                scatter = {
+                    n: torch.zeros_like(m).requires_grad_() for n, m in survey.models.items()
+                }
                 recorded = survey.record(scatter=scatter)[receiver]
                 found = torch.autograd.grad(recorded, tuple(scatter.values()), cotangent)
                 gradient = torch.stack(found)
@@ -195,9 +197,7 @@ class Exactness:
             with pytest.raises(ModelError, match=f"has 1 cells along {letter}; .* at least"):
                 survey_of_it.record(thin, receivers={"pressure": places["pressure"]})
 
-    def results(
-        self, survey: RandomSurvey, *, background: bool = False
-    ) -> dict[str, torch.Tensor]:
+    def results(self, survey: RandomSurvey, *, background: bool = False) -> dict[str, torch.Tensor]:
         """Gathers and gradients of forward and Born modelling, by name.
 
         With `background`, Born modelling is differentiated in everything.

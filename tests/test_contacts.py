@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from wavepipe.propagators import elastic
+from wavepipe.propagators.contacts import ContactWarning
 
 SHAPE, SPACING = (40, 40), 10.0
 
@@ -29,7 +30,9 @@ def record(depth, component="vz"):
 @pytest.mark.parametrize("depth", [170.0, 212.0])
 def test_a_point_read_on_both_sides_warns(depth):
     """It names the first, and how many."""
-    with pytest.warns(UserWarning, match="shot 0: receiver 1 of vz and 0 others lie off the nodes"):
+    with pytest.warns(
+        ContactWarning, match="shot 0: receiver 1 of vz and 0 others lie off their nodes"
+    ):
         record(depth)
 
 

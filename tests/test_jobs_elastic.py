@@ -147,6 +147,7 @@ def test_a_small_elastic_survey_is_modelled_in_three_dimensions(tmp_path):
         "survey.source=fy",
         "survey.shots=[1]",
         "propagator.free_surface=[z0]",
+        "earth_model.vs={ratio: {of: vp, value: 0.5}}",
         ndim=3,
     )
     survey = read_survey(run / "shots_*.sgy", ndim=3)

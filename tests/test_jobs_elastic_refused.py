@@ -110,6 +110,7 @@ def test_rock_of_negative_poissons_ratio_is_a_warning(folder, caplog):
     assert any("Poisson's ratio is negative" in message for message in caplog.messages)
 
 
+@pytest.mark.filterwarnings("ignore:.*contact of water and rock")
 def test_pressure_at_a_free_surface_is_zero_in_water_only(folder, caplog):
     pairs = ["survey.shots=[0]", "propagator.free_surface=[z0]"]
     pairs += ["survey.layout.fixed_spread.receivers.depth=0"]

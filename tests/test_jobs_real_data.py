@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import zarr
 from scipy.ndimage import gaussian_filter
 from toy_jobs import write_job
@@ -110,6 +111,7 @@ def test_a_marmousi_survey_is_modelled_imaged_and_inverted(data_folder, tmp_path
     assert error(found) < 0.9 * error(models["start"])
 
 
+@pytest.mark.filterwarnings("ignore:.*contact of water and rock")
 def test_a_well_known_elastic_model_is_modelled_with_all_components(data_folder, tmp_path):
     """Nodes on the sea floor of Marmousi-II: all components begin with the wave in the water."""
     source = data_folder / "models" / "marmousi2_elastic_20m"

@@ -1,11 +1,15 @@
 """The two codes behind one interface: the same case in, a gather and a gradient out."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
 
 from benchmarks.cases import PML_WIDTH, SPACING, Case, make_inputs
+
+FORCE_DENSITY = 1e7
+"""Peak force on an elastic medium, N/m3: particle velocities of about 1 m/s, far from underflow."""
 
 
 class Result(NamedTuple):
@@ -15,7 +19,7 @@ class Result(NamedTuple):
     """(n_shots, n_receivers, nt)."""
 
     gradient: torch.Tensor | None
-    """Shape of the earth model, None in a forward case."""
+    """(n_parameters, *shape of the earth model), None in a forward case."""
 
 
 class Code(ABC):
@@ -26,20 +30,23 @@ class Code(ABC):
 
     def __init__(self, case: Case) -> None:
         self.case = case
-        inputs = make_inputs(case)
-        self.dt = inputs.dt
-        self.velocity_bound = inputs.velocity_bound
-        self.vp = torch.from_numpy(inputs.vp)
-        self.wavelet = torch.from_numpy(inputs.wavelet)
-        self.sources = torch.from_numpy(inputs.sources)
-        self.receivers = torch.from_numpy(inputs.receivers)
-        self.taper = torch.from_numpy(inputs.taper)
+        self.inputs = make_inputs(case)
+        self.dt = self.inputs.dt
+        self.models = {name: torch.from_numpy(one) for name, one in self.inputs.models.items()}
+        self.sources = torch.from_numpy(self.inputs.sources)
+        self.receivers = torch.from_numpy(self.inputs.receivers)
+        self.taper = torch.from_numpy(self.inputs.taper)
+        self.strength = FORCE_DENSITY if case.physics == "elastic" else 1.0
         self.chosen: dict[str, Any] = {}
         """What the code chose for itself in the last run: steps per sample, back-end, stride."""
 
     @abstractmethod
-    def propagate(self, vp: torch.Tensor) -> torch.Tensor:
-        """Gather (n_shots, n_receivers, nt) of the solution of lap p - p_tt / vp**2 = f."""
+    def propagate(self, models: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Gather (n_shots, n_receivers, nt).
+
+        Pressure of a source of pressure (scalar: f in lap p - p_tt / vp**2 = f; acoustic: a rate
+        of volume per volume), or vertical velocity of a vertical force per volume (elastic).
+        """
 
     @abstractmethod
     def versions(self) -> dict[str, str]:
@@ -49,13 +56,13 @@ class Code(ABC):
         """Gather and, in a gradient case, the gradient of half the gather's tapered energy."""
         if self.case.kind == "forward":
             with torch.no_grad():
-                return Result(self.propagate(self.vp), None)
-        vp = self.vp.detach().requires_grad_()
-        gather = self.propagate(vp)
+                return Result(self.propagate(self.models), None)
+        models = {name: one.detach().requires_grad_() for name, one in self.models.items()}
+        gather = self.propagate(models)
         # The taper ends the adjoint source smoothly, as in an inversion.
         misfit = 0.5 * (gather * self.taper).square().sum()
-        (gradient,) = torch.autograd.grad(misfit, vp)
-        return Result(gather.detach(), gradient)
+        gradients = torch.autograd.grad(misfit, list(models.values()))
+        return Result(gather.detach(), torch.stack(gradients))
 
 
 class Deepwave(Code):
@@ -65,61 +72,95 @@ class Deepwave(Code):
         import deepwave
 
         super().__init__(case)
-        self._scalar = deepwave.scalar
-        self._version = str(deepwave.__version__)
+        self._deepwave = deepwave
+        # On the staggered grid, a source of volume acts half a sample later than ours and a
+        # velocity is recorded half a sample earlier: either way it needs the later wavelet.
+        wavelet = self.inputs.later_wavelet if case.staggered else self.inputs.wavelet
+        self._amplitudes = torch.from_numpy(wavelet) * self.strength
 
-    def propagate(self, vp: torch.Tensor) -> torch.Tensor:
+    def propagate(self, models: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """See `Code`."""
-        output = self._scalar(
-            vp,
-            SPACING,
-            self.dt,
-            source_amplitudes=self.wavelet,
-            source_locations=self.sources,
-            receiver_locations=self.receivers,
-            accuracy=self.case.order,
-            pml_width=PML_WIDTH,
-            pml_freq=self.case.peak_frequency,
-            max_vel=self.velocity_bound,
-        )
+        options = {
+            "accuracy": self.case.order,
+            "pml_width": PML_WIDTH,
+            "pml_freq": self.case.peak_frequency,
+            "max_vel": self.inputs.velocity_bound,
+        }
+        parameters = tuple(models.values())
+        physics = self.case.physics
+        if physics == "scalar":
+            output = self._deepwave.scalar(
+                *parameters,
+                SPACING,
+                self.dt,
+                source_amplitudes=self._amplitudes,
+                source_locations=self.sources,
+                receiver_locations=self.receivers,
+                **options,
+            )
+            gather: torch.Tensor = output[-1]
+        else:
+            # Its axes are named from the last: the first is y in 2-D.
+            vertical = "y" if self.case.ndim == 2 else "z"
+            source, receiver = "volume_rate", "p"
+            if physics == "elastic":
+                source = receiver = vertical
+                parameters = self._deepwave.vpvsrho_to_lambmubuoyancy(*parameters)
+            output = getattr(self._deepwave, physics)(
+                *parameters,
+                SPACING,
+                self.dt,
+                sources={source: (self._amplitudes, self.sources)},
+                receivers={receiver: self.receivers},
+                **options,
+            )
+            gather = output.receivers[receiver]
         info = output.info
         self.chosen = {"steps_per_sample": info.step_ratio, "backend": info.backend}
-        gather: torch.Tensor = output[-1]
         return gather
 
     def versions(self) -> dict[str, str]:
         """Deepwave and its torch."""
-        return {"deepwave": self._version, "deepwave_torch": torch.__version__}
+        version = str(self._deepwave.__version__)
+        return {"deepwave": version, "deepwave_torch": torch.__version__}
 
 
 class Wavepipe(Code):
     """Ours."""
 
     def __init__(self, case: Case, stride: int | None = None) -> None:
-        from wavepipe.propagators import Boundary, Storage, scalar
+        from wavepipe.propagators import Boundary, Storage, propagate
 
         super().__init__(case)
-        self._scalar = scalar
+        self._propagate = propagate
         self._boundary = Boundary(pml_width=PML_WIDTH, pml_frequency=case.peak_frequency)
         self._storage = Storage() if stride is None else Storage(stride=stride)
-        # The peer's f is a density per cell: a point source of ours, divided by the cell's
-        # volume and of the opposite sign, becomes the same with this factor.
-        self._amplitudes = -(SPACING**case.ndim) * self.wavelet
-        self._source_positions = self.sources.double() * SPACING
-        self._receiver_positions = self.receivers.double() * SPACING
+        # The peer's sources are densities per cell: ours are points, with this factor the same.
+        # The scalar equation is the peer's with the opposite sign.
+        sign = 1.0 if case.staggered else -1.0
+        self._amplitudes = torch.from_numpy(self.inputs.wavelet) * (
+            sign * self.strength * SPACING**case.ndim
+        )
+        self._source, self._receiver = "pressure", "pressure"
+        half = torch.zeros(case.ndim, dtype=torch.float64)
+        if case.physics == "elastic":
+            self._source, self._receiver = "fz", "vz"
+            half[0] = 0.5  # the node of a vertical component
+        self._source_positions = (self.sources + half) * SPACING
+        self._receiver_positions = (self.receivers + half) * SPACING
 
-    def propagate(self, vp: torch.Tensor) -> torch.Tensor:
+    def propagate(self, models: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """See `Code`."""
-        recording = self._scalar(
-            vp,
+        recording = self._propagate(
+            self.case.physics,
+            models,
             SPACING,
             self.dt,
-            source_amplitudes=self._amplitudes,
-            source_positions=self._source_positions,
-            receiver_positions=self._receiver_positions,
+            sources={self._source: (self._amplitudes, self._source_positions)},
+            receivers={self._receiver: self._receiver_positions},
             order=self.case.order,
             boundary=self._boundary,
-            velocity_bound=self.velocity_bound,
+            velocity_bound=self.inputs.velocity_bound,
             time_step=self.dt,
             correct_time_dispersion=False,
             storage=self._storage,
@@ -127,11 +168,12 @@ class Wavepipe(Code):
         info = recording.info
         self.chosen = {
             "steps_per_sample": round(self.dt / info.time_step, 6),
+            "n_steps": info.n_steps,
             "backend": info.backend,
             "stride": info.stride,
             "method": info.method,
         }
-        gather: torch.Tensor = recording["pressure"]
+        gather: torch.Tensor = recording[self._receiver]
         return gather
 
     def versions(self) -> dict[str, str]:

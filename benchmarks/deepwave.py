@@ -21,8 +21,8 @@ DISTURBED = 0.2
 a shared core slows a code down several times."""
 
 HEADER = (
-    f"{'case':36}{'ours s':>9}{'peer s':>9}{'ratio':>7}{'min':>7}{'max':>7}"
-    f"{'ours MB':>9}{'peer MB':>9}{'gradient':>10}{'gather':>10}"
+    f"{'case':42}{'ours s':>9}{'peer s':>9}{'ratio':>7}{'min':>7}{'max':>7}"
+    f"{'ours MB':>9}{'peer MB':>9}{'gradient':>10}{'gather':>10}{'of bound':>9}"
 )
 
 
@@ -66,10 +66,11 @@ def line_of(row: dict[str, Any]) -> str:
     error = row["gradient_error"]
     gradient = f"{'-':>10}" if error is None else f"{error:>10.1e}"
     return (
-        f"{row['case']:36}{row['ours_s']:>9.3f}{row['deepwave_s']:>9.3f}"
+        f"{row['case']:42}{row['ours_s']:>9.3f}{row['deepwave_s']:>9.3f}"
         f"{row['ratio_median']:>7.2f}{row['ratio_min']:>7.2f}{row['ratio_max']:>7.2f}"
         f"{row['ours_rss_mb']:>9.0f}{row['deepwave_rss_mb']:>9.0f}"
-        f"{gradient}{row['gather_error']:>10.1e}{' *' if row['other_load'] > DISTURBED else ''}"
+        f"{gradient}{row['gather_error']:>10.1e}{row['bound_reached']:>9.0%}"
+        f"{' *' if row['other_load'] > DISTURBED else ''}"
     )
 
 
@@ -83,7 +84,7 @@ def write(path: Path, rows: list[dict[str, Any]]) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.deepwave", description=__doc__)
     parser.add_argument("--json", type=Path, required=True, help="file for the rows")
-    parser.add_argument("--quick", action="store_true", help="shorter runs: under five minutes")
+    parser.add_argument("--quick", action="store_true", help="shorter runs: some ten minutes")
     parser.add_argument("--only", default="", help="cases with this text in their names")
     parser.add_argument("--threads", type=int, default=min(2, len(os.sched_getaffinity(0))))
     return parser.parse_args()

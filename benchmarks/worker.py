@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.bound import copy_bandwidth
 from benchmarks.cases import Case
 from benchmarks.codes import CODES, Code, Wavepipe
 
@@ -80,6 +81,8 @@ def serve(name: str, case: Case, threads: int, answer: Callable[[dict[str, Any]]
             answer(timed_run(code))
         elif command["do"] == "every_step":
             answer(gradient_of_every_step(case, Path(command["folder"])))
+        elif command["do"] == "copy":
+            answer({"bandwidth": copy_bandwidth()})
 
 
 def _peak_mb() -> float:

@@ -18,6 +18,7 @@ from wavepipe.propagators.domain import Domain
 from wavepipe.propagators.earth_models import step_velocity
 from wavepipe.propagators.physics.catalogue import known_physics
 from wavepipe.propagators.physics.names import PARAMETERS
+from wavepipe.propagators.sponges import why_sponge
 from wavepipe.propagators.stability import SAFETY, accurate_time_step
 
 HEADROOM = 1.25
@@ -99,18 +100,31 @@ def time_step(inputs: Inputs, bound: float, max_frequency: float) -> float:
     StabilityError
         The job's step is too long.
     """
-    section, earth = inputs.job.propagator, inputs.earth
-    physics = known_physics(inputs.job.physics)
-    domain = Domain(
-        earth.shape,
-        earth.spacing,
+    section, lossy = inputs.job.propagator, known_physics(inputs.job.physics).lossy
+    domain = whole_domain(inputs)
+    if section.time_step == "auto":
+        step = min(domain.stable_time_step(bound), inputs.survey.dt)
+        return min(step, accurate_time_step(max_frequency)) if lossy else step
+    domain.check_time_step(section.time_step, bound)
+    return float(section.time_step)
+
+
+def whole_domain(inputs: Inputs) -> Domain:
+    """The grid of the whole earth model."""
+    section, physics = inputs.job.propagator, known_physics(inputs.job.physics)
+    return Domain(
+        inputs.earth.shape,
+        inputs.earth.spacing,
         section.order,
         Boundary(section.pml_width, 1.0, tuple(section.free_surface)),
         staggered=physics.staggered,
         solid=physics.solid,
     )
-    if section.time_step == "auto":
-        step = min(domain.stable_time_step(bound), inputs.survey.dt)
-        return min(step, accurate_time_step(max_frequency)) if physics.lossy else step
-    domain.check_time_step(section.time_step, bound)
-    return float(section.time_step)
+
+
+def layers_that_grow(inputs: Inputs) -> str:
+    """Why the absorbing layers have to be sponges as well; empty if they need not."""
+    if not known_physics(inputs.job.physics).solid:
+        return ""
+    vs = earth_tensors(inputs)["vs"].reshape(1, *inputs.earth.shape)
+    return why_sponge(whole_domain(inputs), vs)

@@ -47,6 +47,9 @@ class Propagation:
     free_surface: tuple[str, ...]
     """Faces where the pressure, or the traction, is zero."""
 
+    sponge: bool
+    """Whether the absorbing layers damp every field beside."""
+
     velocity_bound: float
     """Highest velocity the time step allows for, m/s."""
 

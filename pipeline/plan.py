@@ -12,20 +12,19 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from wavepipe.pipeline.clock import earth_tensors
+from wavepipe.pipeline.clock import earth_tensors, layers_that_grow, whole_domain
 from wavepipe.pipeline.inputs import Inputs
 from wavepipe.pipeline.inverted_parameters import allowed
 from wavepipe.pipeline.machine import Machine
 from wavepipe.pipeline.passes import Pass, pass_wavelet, plan_passes
 from wavepipe.pipeline.schedule import Schedule, plan_schedule
 from wavepipe.pipeline.windows import Window, face_widths, shot_window
-from wavepipe.propagators import Boundary
 from wavepipe.propagators.checks import slowest_wave
 from wavepipe.propagators.contacts import ADVICE, crossing
-from wavepipe.propagators.domain import Domain
 from wavepipe.propagators.earth_models import ModelWarning
 from wavepipe.propagators.errors import DispersionError
 from wavepipe.propagators.physics.catalogue import known_physics
+from wavepipe.propagators.sponges import CONSEQUENCE
 from wavepipe.propagators.stability import DispersionWarning, Wave, check_dispersion
 from wavepipe.propagators.time_resampling import bandwidth, pass_band, plan_time_grid
 
@@ -83,6 +82,8 @@ def make_plan(inputs: Inputs, machine: Machine) -> Plan:
     """
     _check_earth(inputs)
     _check_contacts(inputs)
+    if reason := layers_that_grow(inputs):
+        logger.warning("%s: %s", reason, CONSEQUENCE)
     passes = plan_passes(inputs)
     verdict = _check_grid(inputs, passes)
     windows = shot_windows(inputs)
@@ -172,11 +173,10 @@ def _check_earth(inputs: Inputs) -> None:
 
 def _check_contacts(inputs: Inputs) -> None:
     """Say once how many points are interpolated across a contact of water and rock."""
-    physics, earth, survey = known_physics(inputs.job.physics), inputs.earth, inputs.survey
-    if not physics.solid:
+    earth, survey = inputs.earth, inputs.survey
+    if not known_physics(inputs.job.physics).solid:
         return
-    order = inputs.job.propagator.order
-    domain = Domain(earth.shape, earth.spacing, order, Boundary(0), staggered=True, solid=True)
+    domain = whole_domain(inputs)
     vs = earth_tensors(inputs)["vs"].reshape(1, *earth.shape)
     for positions, what in (
         (survey.source_positions, "sources"),

@@ -122,7 +122,7 @@ def _price(inputs: Inputs, one: Pass, window: Window, gradient: bool) -> tuple[i
         1,
         int(counts.max()),
         order=p.order,
-        boundary=Boundary(p.pml_width, p.pml_frequency, p.free_surface, window.inside),
+        boundary=Boundary(p.pml_width, p.pml_frequency, p.free_surface, window.inside, p.sponge),
         velocity_bound=p.velocity_bound,
         physics=job.physics,
         wanted=_wanted(job),

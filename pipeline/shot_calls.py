@@ -233,7 +233,7 @@ def adjoint(
 def _boundary(evaluation: Evaluation, window: Window) -> Boundary:
     """Absorbing layers and free surfaces of a window."""
     p = evaluation.propagation
-    return Boundary(p.pml_width, p.pml_frequency, p.free_surface, window.inside)
+    return Boundary(p.pml_width, p.pml_frequency, p.free_surface, window.inside, p.sponge)
 
 
 def _layered(boundary: Boundary, ndim: int) -> tuple[str, ...]:

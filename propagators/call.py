@@ -33,6 +33,7 @@ from wavepipe.propagators.physics.catalogue import Physics
 from wavepipe.propagators.propagation import Propagation
 from wavepipe.propagators.recording import Recording, RunInfo
 from wavepipe.propagators.resampling import resampled
+from wavepipe.propagators.sponges import judge_layers
 from wavepipe.propagators.stability import accurate_time_step
 from wavepipe.propagators.stencil.linearise import SCATTERED, born
 from wavepipe.propagators.stencil.page import Face, Page
@@ -131,7 +132,10 @@ def prepare(
         options.boundary,
         staggered=physics.staggered,
         solid=physics.solid,
+        sponge=bool(options.boundary.sponge),
     )
+    if physics.solid and options.boundary.sponge is None:
+        domain = replace(domain, sponge=judge_layers(domain, earth["vs"]))
     _judge_points(domain, acquisition, physics)
     samples = acquisition.samples()
     velocity = step_velocity(

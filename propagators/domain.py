@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wavepipe.propagators.absorbing import layer_profiles
+from wavepipe.propagators.absorbing import layer_profiles, sponge_profile
 from wavepipe.propagators.axes import axis_name
 from wavepipe.propagators.backends.sweep import Points
 from wavepipe.propagators.boundary import Boundary
@@ -38,6 +38,8 @@ class Domain:
     """First differences on the staggered grid."""
     solid: bool = False
     """One-sided differences at free faces."""
+    sponge: bool = False
+    """Whether fields are damped in the absorbing layers beyond what these do."""
 
     def __post_init__(self) -> None:
         if self.order not in ORDERS:
@@ -129,7 +131,8 @@ class Domain:
             vector = VECTOR if self.ndim == 2 else VECTOR // 2
             if axis == self.ndim - 1:
                 slab = -(-slab // vector) * vector
-            return Face(min(slab, self.shape[axis]), self.free[axis][side])
+            slab = min(slab, self.shape[axis])
+            return Face(slab, self.free[axis][side], self.sponge)
 
         return tuple(
             (face(axis, 0, low), face(axis, 1, high))
@@ -178,6 +181,16 @@ class Domain:
                 )
                 for name, values in zip("ab", pair, strict=True):
                     profiles[f"{name}_{place}"] = torch.as_tensor(values).to(like)
+                if f"g_{place}" in program.coefficients:
+                    factors = sponge_profile(
+                        width,
+                        self.shape[axis],
+                        self.spacing[axis],
+                        time_step,
+                        velocity,
+                        high=side == 1,
+                    )
+                    profiles[f"g_{place}"] = torch.as_tensor(factors).to(like)
         return profiles
 
     def points(

@@ -1,4 +1,7 @@
-"""The compiled back-end against the reference, and against itself under every division of work."""
+"""The compiled back-end under every division of work, and against the reference where layers meet.
+
+`conformance` compares the back-ends for every physics.
+"""
 
 import itertools
 
@@ -11,59 +14,6 @@ from wavepipe.propagators import Boundary, Storage, propagation, scalar
 from wavepipe.propagators.backends import compiler
 from wavepipe.propagators.errors import BackendError
 from wavepipe.propagators.stability import DispersionWarning
-
-# Sums of the same terms in another order, some hundred steps long.
-ROUNDING = {torch.float64: 1e-12, torch.float32: 2e-5}
-
-
-SLOW = pytest.mark.slow  # each combination compiles libraries of its own
-
-
-@pytest.mark.parametrize("shape", [(21, 37), (10, 13, 18)], ids=["2-D", "3-D"])
-@pytest.mark.parametrize("order", [pytest.param(2, marks=SLOW), 4, pytest.param(6, marks=SLOW), 8])
-@pytest.mark.parametrize(
-    "free",
-    [(), ("z0",), pytest.param(("z1", "x0", "x1"), marks=SLOW)],
-    ids=["absorbing", "z0", "z1 x0 x1"],
-)
-@pytest.mark.parametrize("dtype", [pytest.param(torch.float64, marks=SLOW), torch.float32])
-def test_compiled_equals_reference(shape, order, free, dtype):
-    """Gathers and gradients of forward modelling, and of Born modelling in its perturbation."""
-    results = []
-    for backend in ("c", "reference"):
-        toy = Toy(shape, order, free, dtype=dtype, backend=backend, nt=30)
-        scatter = toy.noise(shape).requires_grad_()
-        vp, amplitudes = toy.vp.requires_grad_(), toy.amplitudes.requires_grad_()
-        recorded, scattered = toy.scalar(vp, amplitudes), toy.born(scatter)
-        cotangent = toy.noise(recorded.shape)
-        results.append(
-            [
-                recorded.detach(),
-                scattered.detach(),
-                *torch.autograd.grad(recorded, (vp, amplitudes), cotangent),
-                *torch.autograd.grad(scattered, scatter, cotangent),
-            ]
-        )
-    for ours, reference in zip(*results, strict=True):
-        assert relative(ours, reference) < ROUNDING[dtype]
-
-
-@pytest.mark.parametrize(
-    "shape", [(21, 37), pytest.param((10, 13, 18), marks=SLOW)], ids=["2-D", "3-D"]
-)
-@pytest.mark.parametrize("free", [(), ("z0",)], ids=["absorbing", "z0"])
-def test_compiled_equals_reference_for_every_gradient_of_born(shape, free):
-    """With respect to the background, the perturbation and the sources at once."""
-    results = []
-    for backend in ("c", "reference"):
-        toy = Toy(shape, 4, free, backend=backend, nt=30)
-        scatter = toy.noise(shape).requires_grad_()
-        vp, amplitudes = toy.vp.requires_grad_(), toy.amplitudes.requires_grad_()
-        scattered = toy.born(scatter, vp, amplitudes)
-        cotangent = toy.noise(scattered.shape)
-        results.append(torch.autograd.grad(scattered, (vp, scatter, amplitudes), cotangent))
-    for ours, reference in zip(*results, strict=True):
-        assert relative(ours, reference) < ROUNDING[torch.float64]
 
 
 @pytest.mark.parametrize("shape", [(40, 50), (20, 22, 24), (70, 16, 18)])

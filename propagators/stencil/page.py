@@ -8,6 +8,7 @@ each derivative d/dx becomes d/dx + psi with ``psi = a psi + b d/dx`` in the lay
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 from wavepipe.propagators.axes import axis_name
 from wavepipe.propagators.stencil.derivatives import (
@@ -40,6 +41,8 @@ class Face:
     slab: int = 0
     """Cells of the slab, the order/2 cells with zero profiles included; 0: no layer."""
     free: bool = False
+    sponge: bool = False
+    """Whether every field is damped in the slab as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +256,7 @@ class Page:
 
     def program(self) -> Program:
         """The step as a program."""
+        self._soak()
         return Program(
             shape=self.shape,
             order=self.order,
@@ -385,6 +389,19 @@ class Page:
         self._updates.append(Update(psi, (replace(term, scale=1.0, left=drive),), box, decay))
         (added,) = (p.term for p in self._value(psi).pieces)
         return Update(target, (replace(added, left=term.left, scale=term.scale),), box)
+
+    def _soak(self) -> None:
+        """Damp every field that lives on in the slabs that are sponges."""
+        lasting = self._fields.keys() - self._vanishing - self._local
+        for axis, side in product(self.axes, (0, 1)):
+            face = self.faces[axis][side]
+            if face.sponge and face.slab:
+                profile = f"g_{self.letters[axis]}{side}"
+                self._coefficients[profile] = (axis,)
+                keep = Keep(1.0, monomial({profile: 1}))
+                for name in sorted(lasting):
+                    box = self._slab(self._fields[name], axis, side, face.slab)
+                    self._updates.append(Update(name, (), box, keep))
 
     def _layer(self, axis: int, place: str) -> tuple[Keep, Monomial]:
         """Decay and drive of a layer's memory."""

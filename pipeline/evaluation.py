@@ -47,8 +47,8 @@ class Propagation:
     free_surface: tuple[str, ...]
     """Faces where the pressure, or the traction, is zero."""
 
-    sponge: bool
-    """Whether the absorbing layers damp every field beside."""
+    sponge: float
+    """Damping of every field in the absorbing layers, relative to their own."""
 
     velocity_bound: float
     """Highest velocity the time step allows for, m/s."""
@@ -59,7 +59,7 @@ class Propagation:
     correct_time_dispersion: bool
     """Whether the error of the time stepping is removed."""
 
-    reference_frequency: float
+    reference_frequency: float | None
     """At which velocities are those of the earth model, where there are losses, Hz."""
 
     stride: int

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepipe.pipeline.clock import layers_that_grow, time_step, velocity_bound
+from wavepipe.pipeline.clock import sponge, time_step, velocity_bound
 from wavepipe.pipeline.errors import JobError
 from wavepipe.pipeline.evaluation import Propagation
 from wavepipe.pipeline.filters import BAND_EDGE, default_taper, end_taper, low_pass
@@ -127,11 +127,11 @@ def _plan_pass(inputs: Inputs, max_frequency: float | None, bound: float, step: 
         pml_width=section.pml_width,
         pml_frequency=peak_frequency(wavelet, survey.dt) if frequency == "auto" else frequency,
         free_surface=tuple(section.free_surface),
-        sponge=bool(layers_that_grow(inputs)),
+        sponge=sponge(inputs)[0],
         velocity_bound=bound,
         time_step=step,
         correct_time_dispersion=section.correct_time_dispersion and not lossy,
-        reference_frequency=peak_frequency(inputs.wavelet, survey.dt),
+        reference_frequency=peak_frequency(inputs.wavelet, survey.dt) if lossy else None,
         stride=_stride(job, step, band),
         max_gradient_error=job.storage.max_gradient_error,
         storage_mode="device" if job.storage.mode == "auto" else job.storage.mode,

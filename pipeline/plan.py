@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from wavepipe.pipeline.clock import earth_tensors, layers_that_grow, whole_domain
+from wavepipe.pipeline.clock import earth_tensors, sponge, whole_domain
 from wavepipe.pipeline.inputs import Inputs
 from wavepipe.pipeline.inverted_parameters import allowed
 from wavepipe.pipeline.machine import Machine
@@ -24,7 +24,6 @@ from wavepipe.propagators.contacts import ADVICE, crossing
 from wavepipe.propagators.earth_models import ModelWarning
 from wavepipe.propagators.errors import DispersionError
 from wavepipe.propagators.physics.catalogue import known_physics
-from wavepipe.propagators.sponges import CONSEQUENCE
 from wavepipe.propagators.stability import DispersionWarning, Wave, check_dispersion
 from wavepipe.propagators.time_resampling import bandwidth, pass_band, plan_time_grid
 
@@ -82,8 +81,8 @@ def make_plan(inputs: Inputs, machine: Machine) -> Plan:
     """
     _check_earth(inputs)
     _check_contacts(inputs)
-    if reason := layers_that_grow(inputs):
-        logger.warning("%s: %s", reason, CONSEQUENCE)
+    if warning := sponge(inputs)[1]:
+        logger.warning("%s", warning)
     passes = plan_passes(inputs)
     verdict = _check_grid(inputs, passes)
     windows = shot_windows(inputs)

@@ -16,11 +16,6 @@ POWER = 3
 """Of the damping profile; better along the layer than 2, equal elsewhere."""
 
 
-SPONGE = 0.2
-"""Damping of all fields in a sponge, relative to the layer's own. It reflects 1 to 3 %; 0.03 is
-enough for a plate, 0.2 for shallow water (see `sponges`)."""
-
-
 def layer_profiles(
     width: int,
     slab: int,
@@ -68,12 +63,25 @@ def layer_profiles(
 
 
 def sponge_profile(
-    width: int, slab: int, spacing: float, time_step: float, velocity: float, *, high: bool
+    strength: float,
+    width: int,
+    slab: int,
+    spacing: float,
+    time_step: float,
+    velocity: float,
+    *,
+    high: bool,
 ) -> NDArray[np.float64]:
-    """What a step leaves of every field in a layer, one factor per cell; see `layer_profiles`."""
+    """What a step leaves of every field in a layer, one factor per cell.
+
+    Parameters
+    ----------
+    strength
+        Damping relative to that of the layer itself; for the others see `layer_profiles`.
+    """
     depth = _depth(width, slab, 0.0, high=high)
     sigma = _strongest(width, spacing, velocity) * depth**POWER
-    return np.asarray(np.exp(-SPONGE * sigma * time_step))
+    return np.asarray(np.exp(-strength * sigma * time_step))
 
 
 def _depth(width: int, slab: int, shift: float, *, high: bool) -> NDArray[np.float64]:

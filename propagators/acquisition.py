@@ -12,9 +12,9 @@ from torch import Tensor
 from wavepipe.propagators.axes import axis_name
 from wavepipe.propagators.checks import as_positions, checked_amplitudes, checked_nt
 from wavepipe.propagators.errors import GeometryError
-from wavepipe.propagators.interpolation import HALF_WIDTH
 from wavepipe.propagators.physics.names import receiver_names, source_names
 from wavepipe.propagators.ports import checked_moment, checked_ports
+from wavepipe.propagators.time_resampling import HALF_WIDTH
 
 Sources = Mapping[str, tuple[Any, ...]]
 """Name -> (amplitudes (n_shots, n, nt), positions (n_shots, n, ndim)), and the tensors of
@@ -22,6 +22,11 @@ Sources = Mapping[str, tuple[Any, ...]]
 
 Receivers = Mapping[str, ArrayLike]
 """Component -> positions (n_shots, n, ndim), m."""
+
+
+REACH = 6 * HALF_WIDTH
+"""Samples after the last recorded one that the change of clocks, there and back, may still reach:
+up to 2.8 times `HALF_WIDTH` each way."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ def acquire(physics: str, sources: Sources, receivers: Receivers, nt: int | None
     for placed in recorded.values():
         _agree(placed, n_shots, ndim, "receiver", first.shape)
     samples = checked_nt(nt, next(iter(lengths.values())))
-    kept = samples + 2 * HALF_WIDTH  # what comes later is not recorded
+    kept = samples + REACH
     return Acquisition(
         n_shots,
         ndim,

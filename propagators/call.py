@@ -19,7 +19,7 @@ from wavepipe.propagators.checks import (
     judge_interpolation,
     judge_pass_band,
 )
-from wavepipe.propagators.coefficients import coefficients_of, mass_unit_of
+from wavepipe.propagators.coefficients import MASS_UNIT, coefficients_of
 from wavepipe.propagators.contacts import judge_contacts
 from wavepipe.propagators.domain import Domain, normalised_spacing
 from wavepipe.propagators.earth_models import (
@@ -79,8 +79,8 @@ class Call:
     amplitudes: Mapping[str, Tensor]
     """Input port -> (n_steps, n_sources of all shots), per cell volume."""
     acquisition: Acquisition
-    mass_unit: float
-    """kg, see `mass_unit_of`."""
+    pressure_unit: float
+    """Pa; see `MASS_UNIT`."""
 
     def record(self) -> Recording:
         """Propagate and return the gathers."""
@@ -92,7 +92,7 @@ class Call:
             matrix = recording_operator(self.grid, self.options.correct_time_dispersion, shift)
             samples = resampled(matrix, rows[name])[: asked.nt]
             if name == "pressure":
-                samples = samples * self.mass_unit
+                samples = samples * self.pressure_unit
             gathers[name] = samples.T.reshape(asked.n_shots, positions.shape[1], asked.nt)
         illumination = run.illumination
         if illumination is not None:
@@ -132,7 +132,7 @@ def prepare(
         options.boundary,
         staggered=physics.staggered,
         solid=physics.solid,
-        sponge=bool(options.boundary.sponge),
+        sponge=options.boundary.sponge or 0.0,
     )
     if physics.solid and options.boundary.sponge is None:
         domain = replace(domain, sponge=judge_layers(domain, earth["vs"]))
@@ -163,17 +163,14 @@ def prepare(
         tuple(acquisition.amplitudes),
         tuple(acquisition.receivers),
     )
-    mass_unit = mass_unit_of(earth)
     amplitudes = {
-        name: _internal(one.to(vp.dtype), grid, domain, program, name, options, mass_unit)
+        name: _internal(one.to(vp.dtype), grid, domain, program, name, options)
         for name, one in acquisition.amplitudes.items()
     }
     frequency = options.boundary.pml_frequency
     if frequency is None:
         frequency = peak_frequency(samples, dt)
-    reference = options.reference_frequency
-    if reference is None:
-        reference = peak_frequency(samples, dt)
+    reference = _reference_frequency(physics, options, samples, dt)
     like = torch.zeros((), dtype=vp.dtype)
     sources, receivers = (
         {name: _points(domain, program, name, where, source=entering) for name, where in by.items()}
@@ -203,12 +200,28 @@ def prepare(
         options=options,
         propagation=propagation,
         coefficients=coefficients_of(
-            physics, domain, earth, perturbed, linearised, grid.time_step, reference, mass_unit
+            physics, domain, earth, perturbed, linearised, grid.time_step, reference
         ),
         amplitudes=amplitudes,
         acquisition=acquisition,
-        mass_unit=mass_unit,
+        pressure_unit=MASS_UNIT if "rho" in earth else 1.0,
     )
+
+
+def _reference_frequency(
+    physics: Physics, options: Options, samples: NDArray[np.float64], dt: float
+) -> float:
+    """At which a medium with losses has its velocity, Hz; the sources' peak unless given."""
+    given = options.reference_frequency
+    if given is None:
+        return max(peak_frequency(samples, dt), 1e-6 / dt)
+    if not physics.lossy:
+        raise OptionError(
+            f"reference_frequency is {given} Hz, but {physics.name} has no losses: leave it out."
+        )
+    if not 0 < given < float("inf"):
+        raise OptionError(f"reference_frequency is {given} Hz; it must be positive.")
+    return float(given)
 
 
 def _judge_points(domain: Domain, acquisition: Acquisition, physics: Physics) -> None:
@@ -291,7 +304,6 @@ def _internal(
     program: Program,
     name: str,
     options: Options,
-    mass_unit: float,
 ) -> Tensor:
     """Amplitudes of a port on the internal clock, (n_steps, n_sources of all shots)."""
     port = _port(program.inputs, name)
@@ -301,7 +313,7 @@ def _internal(
     matrix = source_operator(grid, options.correct_time_dispersion, port.shift)
     per_step = 1.0 if port.factors else grid.time_step
     if port.inner or not port.factors:  # a force or a stress
-        per_step /= mass_unit
+        per_step /= MASS_UNIT
     return resampled(matrix, rows) * (per_step / domain.cell_volume)
 
 

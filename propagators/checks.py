@@ -1,8 +1,10 @@
 """What a user may get wrong in a call, found at the door."""
 
+import sys
 import warnings
 from collections.abc import Mapping
 from numbers import Integral
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,8 +17,15 @@ from wavepipe.propagators.interpolation import HALF_WIDTH, ON_GRID
 from wavepipe.propagators.stability import DispersionWarning, Wave, check_dispersion
 from wavepipe.propagators.time_resampling import TimeGrid, pass_band
 
-TO_THE_USER = 5
-"""Calls between a warning given here and the line of the user it points at."""
+_PACKAGE = str(Path(__file__).parent)
+
+
+def to_the_user() -> int:
+    """Stack level, for `warnings.warn` in the caller, of the line that called the propagators."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def as_positions(positions: ArrayLike, what: str) -> NDArray[np.float64]:
@@ -89,10 +98,10 @@ def judge_dispersion(
             order,
             staggered=staggered,
             wave=wave,
-            stacklevel=TO_THE_USER + 1,
+            stacklevel=to_the_user(),
         )
     except DispersionError as error:
-        warnings.warn(str(error), DispersionWarning, stacklevel=TO_THE_USER)
+        warnings.warn(str(error), DispersionWarning, stacklevel=to_the_user())
 
 
 def slowest_wave(earth: Mapping[str, Tensor]) -> tuple[float, Wave]:
@@ -116,7 +125,7 @@ def judge_pass_band(grid: TimeGrid, frequency: float, *, correct: bool) -> None:
             f"{grid.dt:.3g} s only frequencies up to {edge:.4g} Hz are kept unchanged. Filter the "
             "sources or use a shorter time_step and dt.",
             DispersionWarning,
-            stacklevel=TO_THE_USER,
+            stacklevel=to_the_user(),
         )
 
 
@@ -138,7 +147,7 @@ def judge_free_faces(
                     f"shot {shot}: receiver {receiver} and {int(on_face.sum()) - 1} others lie on "
                     "a free surface, where the pressure is zero: so are their traces. Put them "
                     "at their depth below it.",
-                    stacklevel=TO_THE_USER,
+                    stacklevel=to_the_user(),
                 )
 
 
@@ -165,7 +174,7 @@ def judge_interpolation(
                     f"cells from a face with {beyond} cells of layer beyond the model: its "
                     f"interpolation over {HALF_WIDTH} cells is cut, and its amplitude is wrong by "
                     "up to a fifth. Put it on a node, or give that face a layer.",
-                    stacklevel=TO_THE_USER,
+                    stacklevel=to_the_user(),
                 )
                 return
 

@@ -1,6 +1,5 @@
 """Coefficient arrays of a program, from an earth model, as differentiable torch operations."""
 
-import math
 from collections.abc import Callable, Mapping
 
 import torch
@@ -11,17 +10,11 @@ from wavepipe.propagators.medium import Medium
 from wavepipe.propagators.physics.catalogue import Physics
 from wavepipe.propagators.stencil.linearise import SCATTERED
 
+MASS_UNIT = 2.0**22
+"""kg; rock has an impedance of about one of it, so that stresses are as large as velocities.
 
-def mass_unit_of(earth: Mapping[str, Tensor]) -> float:
-    """A unit of mass (kg) in which an impedance is about 1, and stresses as large as velocities.
-
-    A power of two, so that it changes no digit: but in single precision, fields in SI units are so
-    far apart that their products in a gradient would be flushed to zero.
-    """
-    if "rho" not in earth:
-        return 1.0
-    impedance = earth["rho"].detach().mean() * earth["vp"].detach().mean()
-    return 2.0 ** round(math.log2(float(impedance)))
+A power of two, so that it changes no digit: but in single precision, fields in SI units are so far
+apart that their products in a gradient would be flushed to zero."""
 
 
 def coefficients_of(
@@ -32,7 +25,6 @@ def coefficients_of(
     linearised: tuple[str, ...],
     time_step: float,
     reference_frequency: float,
-    mass_unit: float,
 ) -> dict[str, Tensor]:
     """Coefficients on the grid of a call; those of a perturbation are directional derivatives.
 
@@ -44,12 +36,10 @@ def coefficients_of(
         Coefficients that the perturbations change.
     time_step : s
     reference_frequency : Hz
-    mass_unit : kg
-        See `mass_unit_of`.
     """
 
     def on_grid(models: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        scaled = {n: one / mass_unit if n == "rho" else one for n, one in models.items()}
+        scaled = {n: one / MASS_UNIT if n == "rho" else one for n, one in models.items()}
         return {name: domain.extended(one) for name, one in scaled.items()}
 
     def of(models: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wavepipe.propagators.backends.sweep import Points
-from wavepipe.propagators.checks import TO_THE_USER
+from wavepipe.propagators.checks import to_the_user
 from wavepipe.propagators.domain import Domain
 
 
@@ -58,5 +58,5 @@ def judge_contacts(
                     f"shot {shot}: {what} {first - int(points.first[shot])} of {name} and "
                     f"{found.size - 1} others lie {ADVICE}",
                     ContactWarning,
-                    stacklevel=TO_THE_USER,
+                    stacklevel=to_the_user(),
                 )

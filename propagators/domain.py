@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -38,12 +39,12 @@ class Domain:
     """First differences on the staggered grid."""
     solid: bool = False
     """One-sided differences at free faces."""
-    sponge: bool = False
-    """Whether fields are damped in the absorbing layers beyond what these do."""
+    sponge: float = 0.0
+    """Damping of every field in the layers, relative to what these do across themselves."""
 
     def __post_init__(self) -> None:
-        if self.order not in ORDERS:
-            raise OptionError(f"order is {self.order}; use one of {', '.join(map(str, ORDERS))}.")
+        if self.order not in ORDERS or not isinstance(self.order, Integral):
+            raise OptionError(f"order is {self.order!r}; use one of {', '.join(map(str, ORDERS))}.")
         ndim = len(self.model_shape)
         if len(self.spacing) != ndim:
             raise OptionError(f"spacing has {len(self.spacing)} values for a {ndim}-D model.")
@@ -132,7 +133,7 @@ class Domain:
             if axis == self.ndim - 1:
                 slab = -(-slab // vector) * vector
             slab = min(slab, self.shape[axis])
-            return Face(slab, self.free[axis][side], self.sponge)
+            return Face(slab, self.free[axis][side], self.sponge > 0)
 
         return tuple(
             (face(axis, 0, low), face(axis, 1, high))
@@ -183,6 +184,7 @@ class Domain:
                     profiles[f"{name}_{place}"] = torch.as_tensor(values).to(like)
                 if f"g_{place}" in program.coefficients:
                     factors = sponge_profile(
+                        self.sponge,
                         width,
                         self.shape[axis],
                         self.spacing[axis],

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from wavepipe.propagators.checks import TO_THE_USER, as_batch, described
+from wavepipe.propagators.checks import as_batch, described, to_the_user
 from wavepipe.propagators.contrasts import contrast_velocity
 from wavepipe.propagators.errors import ModelError, OptionError
 from wavepipe.propagators.physics.names import PARAMETERS, UNITS
@@ -109,7 +109,7 @@ def judge_solid(vp: Tensor, vs: Tensor) -> None:
         f"{finding}, and Poisson's ratio is negative. If that is not meant, lower vs there to "
         f"{limit * fast:.6g} m/s at most, or raise vp.",
         ModelWarning,
-        stacklevel=TO_THE_USER,
+        stacklevel=to_the_user(),
     )
 
 

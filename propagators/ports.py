@@ -62,6 +62,11 @@ def checked_moment(tensors: ArrayLike | Tensor, n_shots: int, n_sources: int, nd
         Another shape, values that are not finite, a tensor that is not symmetric.
     """
     moment = torch.as_tensor(tensors)
+    if moment.requires_grad:
+        raise OptionError(
+            "moment tensors require a gradient, which there is for amplitudes only: give the "
+            "components as sources of their own, with tensors that are constant."
+        )
     one, each = (ndim, ndim), (n_shots, n_sources, ndim, ndim)
     if tuple(moment.shape) not in (one, each):
         raise GeometryError(

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from wavepipe.propagators.backends.sweep import Backend, History, Injection, Points, Sweep
+from wavepipe.propagators.checks import to_the_user
 from wavepipe.propagators.errors import StorageError
 from wavepipe.propagators.stencil.adjoint import adjoint, pruned
 from wavepipe.propagators.stencil.inline import inlined
@@ -315,13 +316,14 @@ def _with_enough_snapshots(
     )
     if call.storage.stride != "auto":
         warnings.warn(
-            f"{reason}, so the gradient is inaccurate; stride {allowed} would do.", stacklevel=2
+            f"{reason}, so the gradient is inaccurate; stride {allowed} would do.",
+            stacklevel=to_the_user(),
         )
         return sweep
     warnings.warn(
         f"{reason}. The forward run is repeated with stride {allowed}. Taper the ends of the "
         f"traces, or set storage stride={allowed}, to avoid that.",
-        stacklevel=2,
+        stacklevel=to_the_user(),
     )
     if sweep.history is not None:
         sweep.history.slots.clear()  # before the larger one is allocated

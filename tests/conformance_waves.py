@@ -16,6 +16,7 @@ from random_surveys import (
     VELOCITY_BOUND,
     Models,
     RandomSurvey,
+    at_reference,
     uniform,
 )
 from torch import Tensor
@@ -155,8 +156,8 @@ class Waves:
                 receivers=dict.fromkeys(receiver_names(self.physics, self.ndim), places[None]),
                 order=order,
                 boundary=Boundary(width, peak, free),
-                reference_frequency=peak,
                 backend="c",
+                **at_reference(self.physics, peak),
             )
         assert recording.info.n_steps >= STEPS
         for name, gather in recording.items():
@@ -188,7 +189,7 @@ def both_ways(
                 order=survey.order,
                 boundary=survey.boundary,
                 velocity_bound=VELOCITY_BOUND,
-                reference_frequency=25.0,
+                **at_reference(survey.physics, 25.0),
             )
         found |= {(name, source): tuple(one[:, 0]) for name, one in recording.items()}
     return found

@@ -11,6 +11,7 @@ from torch import Tensor
 from waves import SPACING, quiet
 
 from wavepipe.propagators import Boundary, Storage, propagate
+from wavepipe.propagators.physics.catalogue import PHYSICS
 from wavepipe.propagators.physics.names import PARAMETERS, receiver_names, source_names
 from wavepipe.propagators.recording import Recording
 
@@ -34,12 +35,13 @@ def acoustic(draw: Draw) -> Models:
 def elastic(draw: Draw) -> Models:
     """A solid with cells of water here and there."""
     models = acoustic(draw)
-    models["vs"] = models["vp"] * (0.3 + 0.35 * draw()) * (draw() > 0.1)
+    models["vs"] = models["vp"] * (0.4 + 0.25 * draw()) * (draw() > 0.1)
     return models
 
 
 def acoustic_vti(draw: Draw) -> Models:
-    return acoustic(draw) | {"epsilon": 0.1 + 0.2 * draw(), "delta": 0.1 * draw()}
+    epsilon = 0.1 + 0.2 * draw()
+    return acoustic(draw) | {"epsilon": epsilon, "delta": epsilon * 0.8 * draw()}
 
 
 def viscoacoustic(draw: Draw) -> Models:
@@ -54,6 +56,17 @@ RECIPES: dict[str, Callable[[Draw], Models]] = {
     "viscoacoustic": viscoacoustic,
 }
 """A new physics needs a random model here, and every test of conformance is about it too."""
+
+
+def uniform(physics: str, shape: Sequence[int]) -> Models:
+    """A homogeneous model, of the middle of the random one's values; float64."""
+    return RECIPES[physics](lambda: torch.full(tuple(shape), 0.5, dtype=torch.float64))
+
+
+def at_reference(physics: str, frequency: float) -> dict[str, float]:
+    """Where a physics with losses has the velocities of its model, Hz; an option of `propagate`."""
+    return {"reference_frequency": frequency} if PHYSICS[physics].lossy else {}
+
 
 SHAPES = {2: (21, 25), 3: (13, 15, 14)}
 
@@ -160,8 +173,8 @@ class RandomSurvey:
                     "order": self.order,
                     "boundary": self.boundary,
                     "velocity_bound": VELOCITY_BOUND,
-                    "reference_frequency": 25.0,
                     "time_step": DT,
+                    **at_reference(self.physics, 25.0),
                     "storage": Storage(stride=1),
                     "backend": self.backend,
                 }

@@ -1,4 +1,4 @@
-"""Small surveys on random media, and what every propagator must do with them."""
+"""Small surveys on random media of constant density; `random_surveys` has those of any physics."""
 
 import warnings
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from wavepipe.propagators import Boundary, Storage, scalar, scalar_born
+from wavepipe.propagators import Boundary, Storage, scalar
 
 SPACING = (10.0, 12.0, 11.0)
 DT = 8e-4
@@ -71,30 +71,10 @@ class Toy:
                 **self.settings(),
             )["pressure"]
 
-    def born(self, scatter: torch.Tensor, vp: torch.Tensor | None = None, amplitudes=None):
-        with quiet():
-            return scalar_born(
-                self.vp if vp is None else vp,
-                scatter,
-                self.spacing,
-                DT,
-                source_amplitudes=self.amplitudes if amplitudes is None else amplitudes,
-                **self.settings(),
-            )["pressure"]
-
 
 def quiet() -> warnings.catch_warnings:
     """White noise on a grid warns of dispersion; exactness does not mind."""
     return warnings.catch_warnings(action="ignore")
-
-
-def dot_error(output: torch.Tensor, of: torch.Tensor, cotangent: torch.Tensor) -> float:
-    """|<L q, d> - <q, L' d>| / (|L q| |d|)."""
-    (gradient,) = torch.autograd.grad(output, of, cotangent, retain_graph=True)
-    output, of = output.detach().double(), of.detach().double()
-    forward = (output * cotangent.double()).sum()
-    back = (gradient.double() * of).sum()
-    return float((forward - back).abs() / (output.norm() * cotangent.double().norm()))
 
 
 def relative(a: torch.Tensor, b: torch.Tensor) -> float:

@@ -34,7 +34,7 @@ class Physics:
     judge: Callable[[Models], None] = lambda _: None
     """Refuses earth models, each (n_shots or 1, *shape), that cannot be propagated."""
     fastest: Callable[[Models], Tensor] = lambda models: models["vp"]
-    """Velocity of the fastest wave in any direction, m/s."""
+    """Velocity of the fastest wave at any frequency, in any direction, m/s."""
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -67,7 +67,7 @@ PHYSICS = {
         acoustic_vti.coefficients,
         ("bulk", "along"),
         judge=lambda models: judge_vti(models["epsilon"], models["delta"]),
-        fastest=lambda models: models["vp"] * (1 + 2 * models["epsilon"]).sqrt(),
+        fastest=lambda models: models["vp"] * (1 + 2 * models["epsilon"].clamp(min=0)).sqrt(),
     ),
     "viscoacoustic": Physics(
         "viscoacoustic",
@@ -75,6 +75,7 @@ PHYSICS = {
         viscoacoustic.coefficients,
         ("bulk",),
         lossy=True,
+        fastest=viscoacoustic.unrelaxed_velocity,
     ),
 }
 

@@ -4,6 +4,7 @@ p_t = k (1 + tau) e - r, r_t = (k tau e - r) / tau_s, e = -div v; rho v_t + grad
 """
 
 import math
+from collections.abc import Mapping
 
 from torch import Tensor
 
@@ -34,16 +35,29 @@ def coefficients(medium: Medium) -> dict[str, Tensor]:
     """Unrelaxed modulus, and the memory's; vp and q hold at the reference frequency."""
     step, rho, q = medium.time_step, medium["rho"], medium["q"]
     omega = 2 * math.pi * medium.reference_frequency
-    root = (1 + q**-2).sqrt()
-    stress_time, tau = (root - 1 / q) / omega, ((root + 1 / q) / (root - 1 / q)) - 1
-    # |M| and the phase of M at omega give the phase velocity: M = k sqrt(1 + tau) e^(i atan(1/q)).
-    phase = (1 / q).atan()
-    k = rho * (medium["vp"] * (0.5 * phase).cos()) ** 2 / (1 + tau).sqrt()
-    decay = (-step / stress_time).exp()
+    unrelaxed = rho * unrelaxed_velocity({"vp": medium["vp"], "q": q}) ** 2
+    decay = (-step * omega / ((1 + q**-2).sqrt() - 1 / q)).exp()
+    tau = _tau(q)
     buoyancies = {f"b_{a}": step / medium.mean(rho, axis) for axis, a in enumerate(medium.letters)}
     return {
-        "bulk": step * k * (1 + tau),
+        "bulk": step * unrelaxed,
         "decay": decay,
-        "drive": step * (1 - decay) * k * tau,
+        "drive": step * (1 - decay) * unrelaxed * tau / (1 + tau),
         **buoyancies,
     }
+
+
+def unrelaxed_velocity(models: Mapping[str, Tensor]) -> Tensor:
+    """Of the highest frequencies, the fastest.
+
+    At the reference frequency the modulus is ``k sqrt(1 + tau) exp(i atan(1/q))``, so that the
+    phase velocity there is vp if ``k = rho (vp cos(atan(1/q) / 2))^2 / sqrt(1 + tau)``.
+    """
+    q = models["q"]
+    return models["vp"] * (0.5 * (1 / q).atan()).cos() * (1 + _tau(q)) ** 0.25
+
+
+def _tau(q: Tensor) -> Tensor:
+    """How much the unrelaxed modulus exceeds the relaxed one, relative to that."""
+    root = (1 + q**-2).sqrt()
+    return (root + 1 / q) / (root - 1 / q) - 1

@@ -18,7 +18,7 @@ from wavepipe.propagators.domain import Domain
 from wavepipe.propagators.earth_models import step_velocity
 from wavepipe.propagators.physics.catalogue import known_physics
 from wavepipe.propagators.physics.names import PARAMETERS
-from wavepipe.propagators.sponges import sponge_strength, too_shallow
+from wavepipe.propagators.sponges import NONE, needed_sponge, too_shallow
 from wavepipe.propagators.stability import SAFETY, accurate_time_step
 
 HEADROOM = 1.25
@@ -122,10 +122,10 @@ def whole_domain(inputs: Inputs) -> Domain:
     )
 
 
-def sponge(inputs: Inputs) -> tuple[float, str]:
+def sponge(inputs: Inputs) -> tuple[tuple[float, float], str]:
     """Damping that the absorbing layers need, and what to say of it."""
     if not known_physics(inputs.job.physics).solid:
-        return 0.0, ""
+        return NONE, ""
     domain, vs = whole_domain(inputs), earth_tensors(inputs)["vs"]
     vs = vs.reshape(1, *inputs.earth.shape)
-    return sponge_strength(domain, vs), too_shallow(domain, vs)
+    return needed_sponge(domain, vs), too_shallow(domain, vs)

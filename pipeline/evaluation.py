@@ -47,8 +47,8 @@ class Propagation:
     free_surface: tuple[str, ...]
     """Faces where the pressure, or the traction, is zero."""
 
-    sponge: float
-    """Damping of every field in the absorbing layers, relative to their own."""
+    sponge: tuple[float, float]
+    """Damping of every field in the absorbing layers: strength and power of its profile."""
 
     velocity_bound: float
     """Highest velocity the time step allows for, m/s."""
@@ -194,7 +194,7 @@ def load_evaluation(path: str) -> Evaluation:
     if treatment["point_source"] is not None:
         treatment["point_source"] = PointSource(**treatment["point_source"])
     for owner, names in (
-        (propagation, ("spacing", "free_surface")),
+        (propagation, ("spacing", "free_surface", "sponge")),
         (treatment, ("mute",)),
         (fields, ("origin", "variables")),
     ):

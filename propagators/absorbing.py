@@ -64,6 +64,7 @@ def layer_profiles(
 
 def sponge_profile(
     strength: float,
+    power: float,
     width: int,
     slab: int,
     spacing: float,
@@ -77,10 +78,12 @@ def sponge_profile(
     Parameters
     ----------
     strength
-        Damping relative to that of the layer itself; for the others see `layer_profiles`.
+        Damping at the outer edge, relative to that of the layer itself.
+    power
+        Of the damping's profile; for the others see `layer_profiles`.
     """
     depth = _depth(width, slab, 0.0, high=high)
-    sigma = _strongest(width, spacing, velocity) * depth**POWER
+    sigma = _strongest(width, spacing, velocity) * depth**power
     return np.asarray(np.exp(-strength * sigma * time_step))
 
 

@@ -26,9 +26,10 @@ class Boundary:
     inside: Sequence[str] = ()
     """Faces whose layer lies in the model's own outermost cells instead of beyond them, as in a
     window cut from a larger model."""
-    sponge: float | None = None
-    """Damping of every field in the layers, relative to what they do across themselves. None: what
-    a solid needs lest its layers grow (see `sponges`), and none in other media."""
+    sponge: tuple[float, float] | None = None
+    """Damping of every field in the layers: its strength at the outer edge relative to what they do
+    across themselves, and the power of its profile. None: what a solid needs lest its layers grow
+    (see `sponges`), and none in other media."""
 
     def widths(self, ndim: int) -> tuple[tuple[int, int], ...]:
         """Layer thickness (low, high) per axis, cells.
@@ -59,8 +60,13 @@ class Boundary:
             raise OptionError(
                 f"pml_width has {len(given)} values; pass one, or one for each of {names}."
             )
-        if self.sponge is not None and not 0 <= self.sponge <= 1:
-            raise OptionError(f"sponge is {self.sponge!r}; it is between 0 and 1, or None.")
+        if self.sponge is not None:
+            strength, power = self.sponge
+            if not (0 <= strength <= 1 and 1 <= power <= 100):
+                raise OptionError(
+                    f"sponge is {self.sponge}; its strength is 0 to 1, its power 1 "
+                    "to 100."
+                )
         if any(not (w >= 0 and w == round(w)) for w in given):
             raise OptionError(f"pml_width is {self.pml_width}; widths are whole cells, 0 or more.")
         widths = given * len(names) if len(given) == 1 else given

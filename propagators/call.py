@@ -33,7 +33,7 @@ from wavepipe.propagators.physics.catalogue import Physics
 from wavepipe.propagators.propagation import Propagation
 from wavepipe.propagators.recording import Recording, RunInfo
 from wavepipe.propagators.resampling import resampled
-from wavepipe.propagators.sponges import judge_layers
+from wavepipe.propagators.sponges import NONE, judge_layers
 from wavepipe.propagators.stability import accurate_time_step
 from wavepipe.propagators.stencil.linearise import SCATTERED, born
 from wavepipe.propagators.stencil.page import Face, Page
@@ -132,7 +132,7 @@ def prepare(
         options.boundary,
         staggered=physics.staggered,
         solid=physics.solid,
-        sponge=options.boundary.sponge or 0.0,
+        sponge=options.boundary.sponge or NONE,
     )
     if physics.solid and options.boundary.sponge is None:
         domain = replace(domain, sponge=judge_layers(domain, earth["vs"]))

@@ -39,8 +39,8 @@ class Domain:
     """First differences on the staggered grid."""
     solid: bool = False
     """One-sided differences at free faces."""
-    sponge: float = 0.0
-    """Damping of every field in the layers, relative to what these do across themselves."""
+    sponge: tuple[float, float] = (0.0, 1.0)
+    """Damping of every field in the layers: strength and power, see `sponge_profile`."""
 
     def __post_init__(self) -> None:
         if self.order not in ORDERS or not isinstance(self.order, Integral):
@@ -133,7 +133,7 @@ class Domain:
             if axis == self.ndim - 1:
                 slab = -(-slab // vector) * vector
             slab = min(slab, self.shape[axis])
-            return Face(slab, self.free[axis][side], self.sponge > 0)
+            return Face(slab, self.free[axis][side], self.sponge[0] > 0)
 
         return tuple(
             (face(axis, 0, low), face(axis, 1, high))
@@ -184,7 +184,7 @@ class Domain:
                     profiles[f"{name}_{place}"] = torch.as_tensor(values).to(like)
                 if f"g_{place}" in program.coefficients:
                     factors = sponge_profile(
-                        self.sponge,
+                        *self.sponge,
                         width,
                         self.shape[axis],
                         self.spacing[axis],

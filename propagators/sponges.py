@@ -16,20 +16,22 @@ from wavepipe.propagators.axes import axis_name
 from wavepipe.propagators.checks import to_the_user
 from wavepipe.propagators.domain import Domain
 
-USUAL = 0.03
-"""Enough for every medium tried but shallow water; reflects a thousandth, and a hundredth of what
-runs along a layer ten cells beside it."""
+NONE = (0.0, 1.0)
 
-STRONG = 0.2
-"""For water of up to half the order in cells on rock, below a free surface; reflects 1 to 5 %."""
+USUAL = (0.1, 12.0)
+"""Strength and power: enough for every medium tried but shallow water. What grows lives near the
+outer edge; a wave along the layer meets the inner half, and loses 0.2 %."""
+
+STRONG = (0.2, 3.0)
+"""For water of up to half the order in cells on rock, below a free surface; costs some per cent."""
 
 
 class LayerWarning(UserWarning):
     """Absorbing layers reflect more than usual."""
 
 
-def sponge_strength(domain: Domain, vs: Tensor) -> float:
-    """Damping that a solid's layers need, relative to their own.
+def needed_sponge(domain: Domain, vs: Tensor) -> tuple[float, float]:
+    """Damping that a solid's layers need: strength and power.
 
     Parameters
     ----------
@@ -38,12 +40,12 @@ def sponge_strength(domain: Domain, vs: Tensor) -> float:
     return STRONG if too_shallow(domain, vs) else USUAL
 
 
-def judge_layers(domain: Domain, vs: Tensor) -> float:
-    """`sponge_strength`, with a warning where it is unusual."""
+def judge_layers(domain: Domain, vs: Tensor) -> tuple[float, float]:
+    """`needed_sponge`, with a warning where it is unusual."""
     reason = too_shallow(domain, vs)
     if reason:
         warnings.warn(reason, LayerWarning, stacklevel=to_the_user())
-    return sponge_strength(domain, vs)
+    return needed_sponge(domain, vs)
 
 
 def too_shallow(domain: Domain, vs: Tensor) -> str:
@@ -56,8 +58,9 @@ def too_shallow(domain: Domain, vs: Tensor) -> str:
                 return (
                     f"water {cells} cells deep lies on rock below the free surface {face}; at "
                     f"order {domain.order} absorbing layers are stable with "
-                    f"{domain.order // 2 + 1} or more. Damping that reflects 1 to 5 % keeps them "
-                    "from growing; deeper water, rock instead of it, or a lower order avoids that."
+                    f"{domain.order // 2 + 1} or more. Damping that costs waves along them some "
+                    "per cent keeps them from growing; deeper water, rock instead of it, or a "
+                    "lower order avoids that."
                 )
     return ""
 

@@ -66,17 +66,15 @@ def dense(physics: str, shape: tuple[int, ...]) -> Models:
     return models
 
 
-NEEDED = {rough: "vp", white: "vp", dense: "rho", soft: "vs", contact: "vs"}
+NEEDED = {rough: "vp", white: "vp", dense: "rho", soft: "vs", contact: "vs", uniform: "vs"}
 """A medium, and the parameter a physics needs to have it."""
 
 
 def decays(physics: str) -> list[tuple[Callable[..., Models], int, str]]:
     """Medium, order and free faces of the runs in which waves must leave."""
-    solid = PHYSICS[physics].solid
-    cases = [(rough, 4, "z0"), (rough, 8, LAYERS), (dense, 4, "z0")]
+    cases = [(rough, 4, "z0"), (rough, 8, LAYERS), (white, 4, LAYERS), (dense, 4, "z0")]
     cases += [(soft, 8, "z0"), (soft, 4, "z0+x1"), (contact, 4, "z0"), (contact, 8, LAYERS)]
-    if not solid:
-        cases.append((white, 4, LAYERS))
+    cases.append((uniform, 4, "z0+z1"))  # a plate guides waves that run backwards
     return [case for case in cases if NEEDED[case[0]] in PARAMETERS[physics]]
 
 

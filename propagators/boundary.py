@@ -64,8 +64,7 @@ class Boundary:
             strength, power = self.sponge
             if not (0 <= strength <= 1 and 1 <= power <= 100):
                 raise OptionError(
-                    f"sponge is {self.sponge}; its strength is 0 to 1, its power 1 "
-                    "to 100."
+                    f"sponge is {self.sponge}; its strength is 0 to 1, its power 1 to 100."
                 )
         if any(not (w >= 0 and w == round(w)) for w in given):
             raise OptionError(f"pml_width is {self.pml_width}; widths are whole cells, 0 or more.")

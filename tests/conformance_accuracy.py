@@ -25,7 +25,7 @@ FREQUENCY = {2: 8.0, 4: 14.0, 6: 18.0, 8: 22.0}
 TOLERANCE = {2: 0.3, 4: 0.3, 6: 0.4, 8: 0.8}
 """Of the order of convergence; at order 8 the coarse grid has 6 points a wavelength."""
 
-AT_A_SOLID_FACE = {2: 1.9, 4: 3.9, 6: 3.5, 8: 2.9}
+AT_A_SOLID_FACE = {2: 1.9, 4: 3.9, 6: 3.0, 8: 2.8}
 """Least order of convergence beside it: of differences exact for degrees 1, 2, 3 and 3."""
 
 PEAK, CLOCK = 10.0, Clock(2e-3, 320, 50.0)

@@ -120,6 +120,18 @@ class Exactness:
                 difference = (plus[name] - minus[name]) / (2 * step)
                 assert relative(difference, linear) < 1e-7, (parameters, name)  # step squared
 
+    @pytest.mark.slow
+    def test_a_parameter_scatters_alone_as_it_does_among_others(self):
+        """Its program lacks what the others need."""
+        survey = self.survey()
+        for name in self.parameters:
+            direction = survey.direction(name)
+            among, alone = (
+                survey.record(scatter=one) for one in (direction, {name: direction[name]})
+            )
+            for receiver, gather in among.items():
+                assert relative(alone[receiver], gather) < 1e-12, (name, receiver)
+
     def test_the_misfit_gradient_predicts_the_misfit_to_second_order(self):
         """Phi(m + h dm) - Phi(m) - h <grad Phi, dm> falls as h^2, for each parameter."""
         survey = self.survey()
@@ -186,10 +198,10 @@ class Exactness:
                 name: np.where(np.arange(self.ndim) == axis, 0.0, where)
                 for name, where in (survey.sources | survey.receivers).items()
             }
-            survey_of_it = self.survey(LAYERS)
-            survey_of_it.sources = {name: places[name] for name in survey.sources}
+            flat = self.survey(LAYERS)
+            flat.sources = {name: places[name] for name in survey.sources}
             with pytest.raises(ModelError, match=f"has 1 cells along {letter}; .* at least"):
-                survey_of_it.record(thin, receivers={"pressure": places["pressure"]})
+                flat.record(thin, receivers={"pressure": places["pressure"]})
 
     def results(self, survey: RandomSurvey, *, background: bool = False) -> dict[str, torch.Tensor]:
         """Gathers and gradients of forward and Born modelling, by name.

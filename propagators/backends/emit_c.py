@@ -7,21 +7,27 @@ and the bounds of boxes are arguments, so one library serves every window of a s
 from collections.abc import Sequence
 from functools import lru_cache
 
-from wavepipe.propagators.backends.emit_driver import HEADER, VECTORS, time_loop
-from wavepipe.propagators.backends.layout import rounded
+from wavepipe.propagators.backends.emit_driver import HEADER, time_loop
+from wavepipe.propagators.backends.emit_vectors import shifted, vectors
+from wavepipe.propagators.backends.layout import farthest, rounded
 from wavepipe.propagators.backends.source import Source
 from wavepipe.propagators.stencil.linearise import sources_of_sums
 from wavepipe.propagators.stencil.program import (
     ONE,
+    Box,
     Monomial,
     Offset,
     Program,
     Term,
     Update,
+    contains,
 )
 from wavepipe.propagators.stencil.schedule import links, phases
 
 ITEMSIZE = {"float": 4, "double": 8}
+
+Ahead = tuple[str, int, Box]
+"""An array, the plane beyond z of which rows are fetched ahead, and the box on which they are."""
 
 
 @lru_cache(maxsize=64)
@@ -40,7 +46,7 @@ def emit(plain: Program, sampled: Program | None, slots: tuple[str, ...], dtype:
     programs = [plain] if sampled is None else [plain, sampled]
     names = sorted({n for p in programs for n in (*p.fields, *p.coefficients)})
     source = Source("", tuple(names))
-    emitter = _Emitter(source, names, plain.ndim, dtype)
+    emitter = _Emitter(source, names, slots, plain.ndim, dtype)
     steps = [emitter.step(program, index) for index, program in enumerate(programs)]
     source.inputs, source.outputs = plain.inputs, plain.outputs
     if sampled is not None:
@@ -48,7 +54,7 @@ def emit(plain: Program, sampled: Program | None, slots: tuple[str, ...], dtype:
     source.text = "\n".join(
         [
             HEADER.replace("REAL", dtype),
-            VECTORS[plain.ndim],
+            vectors(dtype, plain.ndim, max(farthest(programs, axis=-1), 1)),
             *emitter.functions,
             time_loop(source, plain, sampled, slots, steps),
         ]
@@ -57,8 +63,11 @@ def emit(plain: Program, sampled: Program | None, slots: tuple[str, ...], dtype:
 
 
 class _Emitter:
-    def __init__(self, source: Source, names: list[str], ndim: int, dtype: str) -> None:
-        self.source, self.names, self.ndim, self.dtype = source, names, ndim, dtype
+    def __init__(
+        self, source: Source, names: list[str], slots: tuple[str, ...], ndim: int, dtype: str
+    ) -> None:
+        self.source, self.names, self.slots = source, names, slots
+        self.ndim, self.dtype = ndim, dtype
         self.axes = "zx" if ndim == 2 else "zyx"
         self.functions: list[str] = []
 
@@ -80,32 +89,41 @@ class _Emitter:
         return f"B[{number}]", f"B[{number + 1}]"
 
     def _phase(self, name: str, updates: list[Update]) -> str:
-        used = sorted({n for u in updates for n in (u.target, *u.reads())})
         lines = [
             f"static void {name}(REAL *const *A, const long *S, const long *B, "
             "long z_begin, long z_end, long y_begin, long y_end)",
             "{",
+            *self._arrays(updates),
+            "  for (long z = z_begin; z < z_end; z++)",
         ]
+        if self.ndim == 3:
+            lines.append("  for (long y = y_begin; y < y_end; y++)")
+        lines.append("  {")
+        fetched: list[Ahead] = []
+        for phase in phases(updates, (self.ndim - 1,)):
+            for group in grouped(phase, self.program):
+                lines += self._row(group, fetched, "    ")
+        lines += ["  }", "}"]
+        return "\n".join(lines).replace("REAL", self.dtype)
+
+    def _arrays(self, updates: list[Update]) -> list[str]:
+        """Arrays of a phase, and their strides: one set for all that share the grid's layout."""
+        used = sorted({n for u in updates for n in (u.target, *u.reads())})
+        lines = []
+        strides: dict[str, int] = {}
         for n in used:
             i = self.names.index(n)
             lines.append(f"  REAL *restrict {n}_0 = A[{i}];")
             if self._varies_on_grid(n):
-                lines += [
-                    f"  const long {n}_s{axis} = S[{i * self.ndim + axis}];"
-                    for axis in range(self.ndim - 1)
-                ]
-        lines.append("  for (long z = z_begin; z < z_end; z++)")
-        if self.ndim == 3:
-            lines.append("  for (long y = y_begin; y < y_end; y++)")
-        lines.append("  {")
-        for phase in phases(updates, (self.ndim - 1,)):
-            for group in grouped(phase, self.program):
-                lines += self._row(group, "    ")
-        lines += ["  }", "}"]
-        return "\n".join(lines).replace("REAL", self.dtype)
+                strides.setdefault(self._layout(n), i)
+        return lines + [
+            f"  const long {layout}_s{axis} = S[{i * self.ndim + axis}];"
+            for layout, i in strides.items()
+            for axis in range(self.ndim - 1)
+        ]
 
-    def _row(self, group: list[Update], pad: str) -> list[str]:
-        """One loop over x for updates on one box."""
+    def _row(self, group: list[Update], fetched: list[Ahead], pad: str) -> list[str]:
+        """One loop over x, vector by vector, for updates on one box."""
         first = group[0]
         conditions = []
         for axis in range(self.ndim - 1):
@@ -115,65 +133,104 @@ class _Emitter:
         names = sorted({n for u in group for n in (u.target, *u.reads())})
         row = [f"{pad}if ({' && '.join(conditions)}) {{"]
         inner = pad + "  "
-        for n in names:
-            if self._varies_on_grid(n):
-                offset = " + ".join(f"{self.axes[a]} * {n}_s{a}" for a in range(self.ndim - 1))
-                row.append(f"{inner}REAL *restrict {n} = {n}_0 + {offset};")
-        row += self._loop(first, inner)
+        row += [
+            f"{inner}REAL *restrict {n} = {n}_0 + {self._moves(n, self.axes)};"
+            for n in names
+            if self._varies_on_grid(n)
+        ]
+        whole = may_overrun(first, self.program)
+        low, high = self._bound(*self._ends(first, whole))
+        row.append(f"{inner}const long low = {low}, high = {high}, first = low & -LANES;")
+        if self.ndim == 3:
+            row += self._fetch_ahead(group, fetched, inner)
+        row.append(f"{inner}for (long x = first; x < high; x += LANES) {{")
+        row += self._body(group, whole, inner + "  ")
+        return [*row, f"{inner}}}", f"{pad}}}"]
+
+    def _ends(self, update: Update, whole: bool) -> tuple[int, int]:
+        """Where a row begins and ends: with its last vector, where it may."""
+        start, stop = update.box[-1]
+        return start, rounded(stop, ITEMSIZE[self.dtype]) if whole else stop
+
+    def _body(self, group: list[Update], whole: bool, pad: str) -> list[str]:
+        """A vector of every update; all that is read is read before anything is written.
+
+        Vectors start at multiples of their length. Where a box begins or ends inside one, what is
+        outside keeps its value.
+        """
+        body = [] if whole else [f"{pad}const mask inside = between(x, low, high);"]
         current: dict[str, str] = {}
         for number, update in enumerate(group):
-            value = self._value(update, current)
             variable = f"v{number}"
-            row.append(f"{inner}  const REAL {variable} = {value};")
+            body.append(f"{pad}const vector {variable} = {self._value(update, current)};")
             current[update.target] = variable
-        row += [f"{inner}  {name}[x] = {variable};" for name, variable in current.items()]
-        row += [f"{inner}}}", f"{pad}}}"]
-        return row
+        for name, variable in current.items():
+            value = variable if whole else f"chosen(inside, {variable}, load({name} + x))"
+            body.append(f"{pad}store({name} + x, {value});")
+        return body
 
-    def _loop(self, update: Update, pad: str) -> list[str]:
-        """Head of the loop along a row.
+    def _fetch_ahead(self, group: list[Update], fetched: list[Ahead], pad: str) -> list[str]:
+        """A loop that asks for the next row of every array, a request per cache line.
 
-        A slab's length is a constant, so that it unrolls; a whole row goes on to the end of its
-        last vector where it may.
+        In 3-D a row is too short for the processor to foresee the next one in each of some twenty
+        streams, so a kernel would wait for memory. Where a stencil reaches along z, the next row is
+        wanted of the farthest plane it reads; nearer ones have been read before. What a loop of the
+        same rows has asked for is left out. In 2-D rows come from the cache: this would cost.
         """
-        start, stop = update.box[-1]
-        if stop - start < self.program.shape[-1] - 2:  # two faces may be free
-            low, _ = self._bound(start, stop)
-            return [
-                f"{pad}const long first = {low};",
-                "#pragma omp simd",
-                f"{pad}for (long i = 0; i < {stop - start}; i++) {{",
-                f"{pad}  const long x = first + i;",
-            ]
-        if may_overrun(update, self.program):
-            stop = start + rounded(stop - start, ITEMSIZE[self.dtype])
-        low, high = self._bound(start, stop)
-        return [
-            f"{pad}const long last = {high};",
-            "#pragma omp simd",
-            f"{pad}for (long x = {low}; x < last; x++) {{",
+        box = group[0].box
+        planes = {name: 0 for u in group for name in (u.target, *u.reads())}
+        for update in group:
+            for name, offsets in update.reads().items():
+                planes[name] = max(planes[name], *(offset[0] for offset in offsets))
+        wanted = [
+            (name, plane, box)
+            for name, plane in sorted(planes.items())
+            if self._varies_on_grid(name)
+            and not any(f[:2] == (name, plane) and contains(f[2], box) for f in fetched)
         ]
+        fetched += wanted
+        requests = [
+            f"{pad}  __builtin_prefetch({name} + x + {self._moves(name, (str(plane), '1'))});"
+            for name, plane, _ in wanted
+        ]
+        head = f"{pad}for (long x = first; x < high; x += LINE) {{"
+        return [head, *requests, f"{pad}}}"] if requests else []
 
     def _varies_on_grid(self, name: str) -> bool:
         axes = self.program.coefficients.get(name)
         return axes is None or len(axes) == self.ndim
 
+    def _layout(self, name: str) -> str:
+        """Whose strides an array on the grid has."""
+        own = name in self.slots or name in self.program.vanishing
+        return name if own else "grid"
+
+    def _moves(self, name: str, rows: Sequence[int | str]) -> str:
+        """Elements between the first row of an array and another."""
+        layout = self._layout(name)
+        found = [f"{k} * {layout}_s{axis}" for axis, k in enumerate(rows[: self.ndim - 1]) if k]
+        return " + ".join(found)
+
     def _at(self, name: str, offset: Offset, current: dict[str, str]) -> str:
-        """An array at the point, moved by an offset."""
+        """An array at the points of a vector, moved by an offset."""
         if not any(offset) and name in current:
             return current[name]
-        if not self._varies_on_grid(name):
+        if self._varies_on_grid(name):
+            moves = self._moves(name, offset)
+            place = f"{name} + x + {moves}" if moves else f"{name} + x"
+        else:
             (axis,) = self.program.coefficients[name]
-            return f"{name}_0[{self.axes[axis]}{_signed(offset[axis])}]"
-        moves = "".join(f" + {k} * {name}_s{axis}" for axis, k in enumerate(offset[:-1]) if k)
-        return f"{name}[x{moves}{_signed(offset[-1])}]"
+            if axis < self.ndim - 1:
+                return f"{name}_0[{self.axes[axis]}{_signed(offset[axis])}]"
+            place = f"{name}_0 + x"
+        return f"{shifted(offset[-1])}({place})"
 
     def _product(self, factors: Monomial, offset: Offset, current: dict[str, str]) -> list[str]:
         """Factors of a monomial; negative powers as quotients of one."""
         out = []
         for name, power in factors:
             value = self._at(name, offset, current)
-            out += [value] * power if power > 0 else [f"(1 / {value})"] * -power
+            out += [value] * power if power > 0 else [f"({self._number(1.0)} / {value})"] * -power
         return out
 
     def _value(self, update: Update, current: dict[str, str]) -> str:
@@ -194,7 +251,7 @@ class _Emitter:
                 parts.append(total)
             else:
                 parts.append(" * ".join([*self._product(left, here, current), f"({total})"]))
-        return " + ".join(parts) or "0"
+        return " + ".join(parts) or "(vector) {0}"
 
     def _taps(self, term: Term, current: dict[str, str]) -> str:
         """The stencil of a term; taps of equal weight are added first."""

@@ -51,18 +51,6 @@ static inline void share(long n, long part, long parts, long *begin, long *end)
 }
 """
 
-
-VECTORS = {
-    2: "",
-    3: """\
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#pragma GCC target("prefer-vector-width=256")
-#endif
-""",
-}
-"""In 3-D, whose many streams come from memory, half vectors cross fewer cache lines: 5 to 10 %
-faster; in 2-D, where arithmetic counts, whole ones are faster by a quarter."""
-
 _SWEEPS = {
     2: [
         "/* Rows of a phase are up to two ranges: both slabs of a layer, or everything. */",

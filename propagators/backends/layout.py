@@ -54,19 +54,17 @@ def field_layout(box: Box, halo: tuple[tuple[int, int], ...], itemsize: int) -> 
     """Layout of a wavefield or coefficient on `box`, with `halo` rows of zeros around it."""
     vector = vector_length(itemsize)
     lo, hi = box[-1]
+    lo = lo // vector * vector  # vectors of a slab are those of the grid
     pitch = vector + rounded(hi - lo, itemsize)
     if len(box) > 1 and pitch * itemsize % 4096 == 0:
         pitch += vector  # rows a page apart would share cache sets
-    strides, starts, extent = [1], [vector], pitch
+    strides, extent = [1], pitch
+    origin = 2 * vector - lo
     for (first, last), (before, after) in zip(box[-2::-1], halo[-2::-1], strict=True):
         strides.insert(0, extent)
-        starts.insert(0, before)
+        origin += (before - first) * extent
         extent *= last - first + before + after
-    origin = sum(
-        (start - first) * stride
-        for start, (first, _), stride in zip(starts, box, strides, strict=True)
-    )
-    return ArrayLayout(box, tuple(strides), origin, extent + 2 * vector)
+    return ArrayLayout(box, tuple(strides), origin, extent + 4 * vector)
 
 
 def profile_layout(cells: int, axis: int, ndim: int, itemsize: int) -> ArrayLayout:

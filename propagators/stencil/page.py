@@ -229,7 +229,7 @@ class Page:
                 corrections += self._absorb(name, piece.term, piece.axis, piece.second)
         box = self._fields[name]
         self._updates.append(Update(name, _joined(p.term for p in pieces), box, keep))
-        self._updates += corrections
+        self._updates += [*corrections, *self._soak(name)]
 
     def swap(self, a: Expression, b: Expression) -> None:
         """Exchange two fields at the end of the step."""
@@ -256,7 +256,6 @@ class Page:
 
     def program(self) -> Program:
         """The step as a program."""
-        self._soak()
         return Program(
             shape=self.shape,
             order=self.order,
@@ -390,18 +389,17 @@ class Page:
         (added,) = (p.term for p in self._value(psi).pieces)
         return Update(target, (replace(added, left=term.left, scale=term.scale),), box)
 
-    def _soak(self) -> None:
-        """Damp every field that lives on in the slabs that are sponges."""
-        lasting = self._fields.keys() - self._vanishing - self._local
+    def _soak(self, name: str) -> list[Update]:
+        """Damp a field that lives on in the slabs that are sponges."""
+        updates = []
         for axis, side in product(self.axes, (0, 1)):
             face = self.faces[axis][side]
-            if face.sponge and face.slab:
+            if face.sponge and face.slab and name not in self._local:
                 profile = f"g_{self.letters[axis]}{side}"
                 self._coefficients[profile] = (axis,)
-                keep = Keep(1.0, monomial({profile: 1}))
-                for name in sorted(lasting):
-                    box = self._slab(self._fields[name], axis, side, face.slab)
-                    self._updates.append(Update(name, (), box, keep))
+                box = self._slab(self._fields[name], axis, side, face.slab)
+                updates.append(Update(name, (), box, Keep(1.0, monomial({profile: 1}))))
+        return updates
 
     def _layer(self, axis: int, place: str) -> tuple[Keep, Monomial]:
         """Decay and drive of a layer's memory."""

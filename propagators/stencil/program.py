@@ -48,6 +48,11 @@ def meet(a: Box, b: Box) -> Box:
     return tuple((max(p, r), min(q, s)) for (p, q), (r, s) in zip(a, b, strict=True))
 
 
+def contains(outer: Box, inner: Box) -> bool:
+    """Whether every point of `inner` is one of `outer`."""
+    return meet(outer, inner) == inner
+
+
 def is_empty(box: Box) -> bool:
     """Whether the box holds no point."""
     return any(lo >= hi for lo, hi in box)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from wavepipe.propagators.stencil.inline import inlined
-from wavepipe.propagators.stencil.program import ONE, Box, Keep, Program, Update, meet
+from wavepipe.propagators.stencil.program import ONE, Box, Keep, Program, Update, is_empty, meet
 
 
 class IrreversibleError(ValueError):
@@ -35,11 +35,14 @@ def reverse(program: Program, inside: Box) -> Program:
     for update in reversed(step.updates):
         if update.target in step.vanishing or any(t.field in step.vanishing for t in update.terms):
             continue  # a layer's
+        box = meet(update.box, inside)
+        if is_empty(box):
+            continue
         if update.keep.factors != ONE or abs(update.keep.number) != 1.0:
             raise IrreversibleError(_reason(update))
         number = update.keep.number
         terms = tuple(replace(t, scale=-t.scale / number) for t in update.terms)
-        updates.append(Update(update.target, terms, meet(update.box, inside), Keep(1.0 / number)))
+        updates.append(Update(update.target, terms, box, Keep(1.0 / number)))
     return replace(
         step,
         swaps_before=step.swaps_after[::-1],

@@ -9,10 +9,10 @@ from dataclasses import replace
 
 from wavepipe.propagators.stencil.program import (
     UNCHANGED,
-    Box,
     Program,
     Term,
     Update,
+    contains,
     meet,
     reach,
     rename_after,
@@ -97,15 +97,11 @@ def _earliest(updates: list[Update], update: Update) -> int | None:
         adds = other.target == update.target and other.keep == UNCHANGED and other.terms
         reads = update.target in other.field_reads() or other.target in update.field_reads()
         if adds and not reads:
-            if other.box == update.box or _contains(update.box, other.box):
+            if other.box == update.box or contains(update.box, other.box):
                 found = index
         elif reads or other.target == update.target:
             break
     return found
-
-
-def _contains(outer: Box, inner: Box) -> bool:
-    return meet(outer, inner) == inner
 
 
 def _cycle(program: Program, start: int, name: str) -> Iterator[tuple[int, str]]:

@@ -6,14 +6,16 @@ and the bounds of boxes are arguments, so one library serves every window of a s
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 from wavepipe.propagators.backends.emit_driver import HEADER, time_loop
 from wavepipe.propagators.backends.emit_vectors import shifted, vectors
-from wavepipe.propagators.backends.layout import farthest, rounded
+from wavepipe.propagators.backends.layout import farthest, rounded, vector_length
 from wavepipe.propagators.backends.source import Source
 from wavepipe.propagators.stencil.linearise import sources_of_sums
 from wavepipe.propagators.stencil.program import (
     ONE,
+    UNCHANGED,
     Box,
     Monomial,
     Offset,
@@ -101,8 +103,10 @@ class _Emitter:
         lines.append("  {")
         fetched: list[Ahead] = []
         for phase in phases(updates, (self.ndim - 1,)):
-            for group in grouped(phase, self.program):
-                lines += self._row(group, fetched, "    ")
+            groups = grouped(phase, self.program)
+            # In 3-D, where memory sets the pace, the longer loops that result are slower.
+            for run in sharing_rows(groups) if self.ndim == 2 else [[g] for g in groups]:
+                lines += self._rows(run, fetched, "    ")
         lines += ["  }", "}"]
         return "\n".join(lines).replace("REAL", self.dtype)
 
@@ -122,54 +126,87 @@ class _Emitter:
             for axis in range(self.ndim - 1)
         ]
 
-    def _row(self, group: list[Update], fetched: list[Ahead], pad: str) -> list[str]:
-        """One loop over x, vector by vector, for updates on one box."""
-        first = group[0]
+    def _rows(self, run: list[list[Update]], fetched: list[Ahead], pad: str) -> list[str]:
+        """Loops over x, vector by vector, for groups of updates on the same rows.
+
+        The row is cut where a group begins or ends: the updates of a layer share a loop with the
+        interior's, so a derivative that both need is taken once.
+        """
         conditions = []
         for axis in range(self.ndim - 1):
-            low, high = self._bound(*first.box[axis])
+            low, high = self._bound(*run[0][0].box[axis])
             index = self.axes[axis]
             conditions.append(f"{index} >= {low} && {index} < {high}")
-        names = sorted({n for u in group for n in (u.target, *u.reads())})
-        row = [f"{pad}if ({' && '.join(conditions)}) {{"]
+        names = sorted({n for group in run for u in group for n in (u.target, *u.reads())})
+        lines = [f"{pad}if ({' && '.join(conditions)}) {{"]
         inner = pad + "  "
-        row += [
+        lines += [
             f"{inner}REAL *restrict {n} = {n}_0 + {self._moves(n, self.axes)};"
             for n in names
             if self._varies_on_grid(n)
         ]
-        whole = may_overrun(first, self.program)
-        low, high = self._bound(*self._ends(first, whole))
-        row.append(f"{inner}const long low = {low}, high = {high}, first = low & -LANES;")
-        if self.ndim == 3:
-            row += self._fetch_ahead(group, fetched, inner)
-        row.append(f"{inner}for (long x = first; x < high; x += LANES) {{")
-        row += self._body(group, whole, inner + "  ")
-        return [*row, f"{inner}}}", f"{pad}}}"]
+        for number, group in enumerate(run):
+            low, high = self._bound(*self._ends(group[0]))
+            lines.append(f"{inner}const long low{number} = {low}, high{number} = {high};")
+            if self.ndim == 3:
+                lines += self._fetch_ahead(group, number, fetched, inner)
+        spans = [self._vectors(group[0]) for group in run]
+        cuts = sorted({cut for span in spans for cut in span})
+        for start, stop in pairwise(cuts):
+            low, high = self._bound(start, stop)
+            lines.append(f"{inner}for (long x = {low}, end = {high}; x < end; x += LANES) {{")
+            lines += self._body(run, spans, (start, stop), inner + "  ")
+            lines.append(f"{inner}}}")
+        return [*lines, f"{pad}}}"]
 
-    def _ends(self, update: Update, whole: bool) -> tuple[int, int]:
+    def _ends(self, update: Update) -> tuple[int, int]:
         """Where a row begins and ends: with its last vector, where it may."""
         start, stop = update.box[-1]
+        whole = may_overrun(update, self.program)
         return start, rounded(stop, ITEMSIZE[self.dtype]) if whole else stop
 
-    def _body(self, group: list[Update], whole: bool, pad: str) -> list[str]:
-        """A vector of every update; all that is read is read before anything is written.
+    def _vectors(self, update: Update) -> tuple[int, int]:
+        """The whole vectors that hold an update's part of a row."""
+        start, stop = update.box[-1]
+        size = ITEMSIZE[self.dtype]
+        return start // vector_length(size) * vector_length(size), rounded(stop, size)
 
-        Vectors start at multiples of their length. Where a box begins or ends inside one, what is
+    def _body(
+        self,
+        run: list[list[Update]],
+        spans: list[tuple[int, int]],
+        section: tuple[int, int],
+        pad: str,
+    ) -> list[str]:
+        """A vector of every update in a section of the row; all is read before any is written.
+
+        Vectors start at multiples of their length. Where a group begins or ends inside one, what is
         outside keeps its value.
         """
-        body = [] if whole else [f"{pad}const mask inside = between(x, low, high);"]
+        start, stop = section
+        body: list[str] = []
         current: dict[str, str] = {}
-        for number, update in enumerate(group):
-            variable = f"v{number}"
-            body.append(f"{pad}const vector {variable} = {self._value(update, current)};")
-            current[update.target] = variable
-        for name, variable in current.items():
-            value = variable if whole else f"chosen(inside, {variable}, load({name} + x))"
-            body.append(f"{pad}store({name} + x, {value});")
-        return body
+        for number, (group, span) in enumerate(zip(run, spans, strict=True)):
+            if stop <= span[0] or start >= span[1]:
+                continue
+            edge = start == span[0] or stop == span[1]
+            masked = edge and not may_overrun(group[0], self.program)
+            if masked:
+                body.append(
+                    f"{pad}const mask inside{number} = between(x, low{number}, high{number});"
+                )
+            for update in group:
+                variable, value = f"v{len(body)}", self._value(update, current)
+                if masked:
+                    old = self._at(update.target, (0,) * self.ndim, current)
+                    value = f"chosen(inside{number}, {value}, {old})"
+                body.append(f"{pad}const vector {variable} = {value};")
+                current[update.target] = variable
+        return body + [f"{pad}store({name} + x, {value});" for name, value in current.items()]
 
-    def _fetch_ahead(self, group: list[Update], fetched: list[Ahead], pad: str) -> list[str]:
+    def _fetch_ahead(
+        self, group: list[Update], number: int, fetched: list[Ahead], pad: str
+    ) -> list[str]:
         """A loop that asks for the next row of every array, a request per cache line.
 
         In 3-D a row is too short for the processor to foresee the next one in each of some twenty
@@ -193,7 +230,7 @@ class _Emitter:
             f"{pad}  __builtin_prefetch({name} + x + {self._moves(name, (str(plane), '1'))});"
             for name, plane, _ in wanted
         ]
-        head = f"{pad}for (long x = first; x < high; x += LINE) {{"
+        head = f"{pad}for (long x = low{number}; x < high{number}; x += LINE) {{"
         return [head, *requests, f"{pad}}}"] if requests else []
 
     def _varies_on_grid(self, name: str) -> bool:
@@ -294,6 +331,29 @@ def grouped(updates: Sequence[Update], program: Program) -> list[list[Update]]:
         else:
             groups.insert(0, [update])
     return groups
+
+
+def sharing_rows(groups: Sequence[list[Update]]) -> list[list[list[Update]]]:
+    """Groups on the same rows together, moved forward past others with which they commute."""
+    runs: list[list[list[Update]]] = []
+    for group in groups:
+        for run in reversed(runs):
+            if run[0][0].box[:-1] == group[0].box[:-1]:
+                run.append(group)
+                break
+            if not all(commute(u, v) for other in run for u in other for v in group):
+                runs.append([group])
+                break
+        else:
+            runs.append([group])
+    return runs
+
+
+def commute(a: Update, b: Update) -> bool:
+    """Whether two updates may change places: one does not see the other, or both only add."""
+    add = a.target == b.target and a.keep == b.keep == UNCHANGED
+    reads = a.field_reads() | b.field_reads()
+    return (add and a.target not in reads) or not links(a, b)
 
 
 def may_overrun(update: Update, program: Program) -> bool:

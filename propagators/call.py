@@ -152,7 +152,7 @@ def prepare(
     grid = _clock(dt, acquisition, domain, velocity, options, highest if physics.lossy else 0.0)
     judge_pass_band(grid, highest, correct=options.correct_time_dispersion)
     perturbed = checked_scatter(scatter, earth, ndim, n_shots) if scatter is not None else {}
-    linearised = physics.depending_on(tuple(perturbed), ndim)
+    linearised = physics.depending_on(tuple(perturbed), domain.free)
     program = _program(
         physics,
         domain.shape,

@@ -163,7 +163,8 @@ class Domain:
     ) -> dict[str, Tensor]:
         """Profiles of the program by name, each as long as its axis."""
         profiles = {
-            name: torch.as_tensor(values).to(like) for name, values in program.profiles.items()
+            name: torch.as_tensor(values, dtype=like.dtype)
+            for name, values in program.profiles.items()
         }
         for axis, widths in enumerate(self.boundary.widths(self.ndim)):
             for (side, width), half in product(enumerate(widths), (False, True)):

@@ -104,7 +104,7 @@ def plan_call(
     found.page(sheet)
     program = sheet.program()
     turned = program
-    arrays = found.depending_on(tuple(wanted), len(shape))
+    arrays = found.depending_on(tuple(wanted), domain.free)
     if born:
         turned = linearised(program, arrays)
         arrays = tuple(name + SCATTERED for name in arrays)

@@ -100,7 +100,7 @@ class Waves:
             one, other = found[f"v{i}", f"f{j}"][0], found[f"v{j}", f"f{i}"][1]
             assert one.norm() > 0
             assert relative(one, other) < 1e-11, (i, j)
-        if self.physics in ("scalar", "acoustic"):
+        if self.physics in ("scalar", "acoustic", "viscoacoustic"):
             assert relative(*found["pressure", "pressure"]) < 1e-11
 
     def test_pressure_and_velocity_change_places(self):
@@ -109,7 +109,7 @@ class Waves:
         A solid's isotropic moment is an injection times the bulk modulus, which has to be the same
         all over the stencil of a point.
         """
-        if self.physics not in ("scalar", "acoustic", "elastic"):
+        if self.physics == "acoustic_vti":
             pytest.skip("pressure is not what an injection works against")
         survey = RandomSurvey(self.physics, self.ndim, "z0")
         a, b = np.full(self.ndim, 5.4), np.array(survey.shape) - 6.3
@@ -128,7 +128,7 @@ class Waves:
         assert relative(there * modulus[0], back * modulus[1]) < 1e-8
         for i in (name[1] for name in receiver_names(self.physics, self.ndim)[1:]):
             one, other = found["pressure", f"f{i}"][0], found[f"v{i}", "pressure"][1]
-            assert relative(one, -other * modulus[1]) < 1e-5, i  # half steps are interpolated
+            assert relative(one, -other * modulus[1]) < 5e-5, i  # half steps are interpolated
 
     def test_waves_leave_and_nothing_grows(self, medium, order, faces):
         """Peaks of ten windows of 20,000 steps: none late is the largest, the last is small.
@@ -171,7 +171,7 @@ def both_ways(
 ) -> dict[tuple[str, str], tuple[Tensor, Tensor]]:
     """(receiver, source) -> the trace at b of a source at a, and that at a of one at b; cells."""
     to, back = (np.array([[place]]) * survey.spacing for place in (a, b))
-    wavelet = torch.tensor(ricker(25.0, DT, 150)).expand(2, 1, -1)
+    wavelet = torch.tensor(ricker(25.0, DT, 250)).expand(2, 1, -1)
     found = {}
     for source in source_names(survey.physics, survey.ndim):
         if source == "moment":

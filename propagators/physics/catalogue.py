@@ -46,9 +46,11 @@ class Physics:
         """Whether it has shear waves."""
         return "vs" in self.parameters
 
-    def depending_on(self, parameters: tuple[str, ...], ndim: int) -> tuple[str, ...]:
-        """Coefficients that change with some parameters."""
-        return _depending_on(self, parameters, ndim)
+    def depending_on(
+        self, parameters: tuple[str, ...], free: tuple[tuple[bool, bool], ...]
+    ) -> tuple[str, ...]:
+        """Coefficients that change with some parameters, on a grid with some free faces."""
+        return _depending_on(self, parameters, free)
 
 
 PHYSICS = {
@@ -88,11 +90,13 @@ def known_physics(name: str) -> Physics:
 
 
 @cache
-def _depending_on(physics: Physics, parameters: tuple[str, ...], ndim: int) -> tuple[str, ...]:
+def _depending_on(
+    physics: Physics, parameters: tuple[str, ...], free: tuple[tuple[bool, bool], ...]
+) -> tuple[str, ...]:
     with torch.enable_grad():
         models = {
-            name: torch.ones((1, *(2,) * ndim), requires_grad=name in parameters)
+            name: torch.ones((1, *(2,) * len(free)), requires_grad=name in parameters)
             for name in physics.parameters
         }
-        found = physics.coefficients(Medium(models, 1.0, ((False, False),) * ndim))
+        found = physics.coefficients(Medium(models, 1.0, free))
     return tuple(name for name, array in found.items() if array.requires_grad)

@@ -13,18 +13,18 @@ from wavepipe.propagators.stencil.page import Page, total
 
 
 def viscoacoustic(page: Page) -> None:
-    """The memory r, times the step, acts half before and half after its update."""
+    """The memory r, times the step, acts half as it was and half as it will be."""
     p, r, bulk = page.field("p"), page.field("r"), page.coefficient("bulk")
-    decay, drive = page.coefficient("decay"), page.coefficient("drive")
+    decay, drive, loss = (page.coefficient(name) for name in ("decay", "drive", "loss"))
     v = [page.field(f"v{a}", half=[axis], ahead=True) for axis, a in enumerate(page.letters)]
     b = [page.coefficient(f"b_{a}") for a in page.letters]
     for axis in page.axes:
         page.update(v[axis], v[axis] - b[axis] * page.derivative(p, axis))
     e = page.local("e", -1.0 * total(page.derivative(v[i], i) for i in page.axes))
-    page.update(p, p + bulk * e - 0.5 * r)
+    page.update(p, p + bulk * e - loss * r)
     page.update(r, decay * r + drive * e)
-    page.update(p, p - 0.5 * r)
     page.source("pressure", into=p, times=bulk)
+    page.source("pressure", into=r, times=drive)
     page.receiver("pressure", of=p)
     for axis, a in enumerate(page.letters):
         page.source(f"f{a}", into=v[axis], times=b[axis])
@@ -32,17 +32,19 @@ def viscoacoustic(page: Page) -> None:
 
 
 def coefficients(medium: Medium) -> dict[str, Tensor]:
-    """Unrelaxed modulus, and the memory's; vp and q hold at the reference frequency."""
+    """Moduli of pressure and memory; vp and q hold at the reference frequency."""
     step, rho, q = medium.time_step, medium["rho"], medium["q"]
     omega = 2 * math.pi * medium.reference_frequency
     unrelaxed = rho * unrelaxed_velocity({"vp": medium["vp"], "q": q}) ** 2
     decay = (-step * omega / ((1 + q**-2).sqrt() - 1 / q)).exp()
     tau = _tau(q)
+    drive = step * (1 - decay) * unrelaxed * tau / (1 + tau)
     buoyancies = {f"b_{a}": step / medium.mean(rho, axis) for axis, a in enumerate(medium.letters)}
     return {
-        "bulk": step * unrelaxed,
+        "bulk": step * unrelaxed - 0.5 * drive,
+        "loss": 0.5 * (1 + decay),
         "decay": decay,
-        "drive": step * (1 - decay) * unrelaxed * tau / (1 + tau),
+        "drive": drive,
         **buoyancies,
     }
 

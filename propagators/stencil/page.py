@@ -31,6 +31,7 @@ from wavepipe.propagators.stencil.program import (
     Update,
     monomial,
     multiply,
+    rename_after,
 )
 
 
@@ -255,7 +256,15 @@ class Page:
         self._outputs.append(Port(name, field, scale=scale, shift=shift))
 
     def program(self) -> Program:
-        """The step as a program."""
+        """The step as a program.
+
+        Raises
+        ------
+        ValueError
+            A source enters a field at the end of the step that is read after its update in it: its
+            share of a gradient would be counted where it has not arrived yet.
+        """
+        self._check_sources()
         return Program(
             shape=self.shape,
             order=self.order,
@@ -271,6 +280,18 @@ class Page:
             halves=dict(self._halves),
             profiles=dict(self._profiles),
         )
+
+    def _check_sources(self) -> None:
+        for port in (p for p in self._inputs if not p.inner):
+            for name in self._fields:
+                if rename_after(self._swaps, name) != port.field:
+                    continue
+                updated = [i for i, u in enumerate(self._updates) if u.target == name]
+                later = self._updates[updated[0] + 1 :] if updated else []
+                if any(name in u.field_reads() for u in later if u.target != name):
+                    raise ValueError(
+                        f"{name!r} is read after its update, before {port.name!r} enters"
+                    )
 
     def _offset(self, axis: int, distance: int) -> Offset:
         return tuple(distance if a == axis else 0 for a in self.axes)

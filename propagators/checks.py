@@ -98,7 +98,7 @@ def judge_dispersion(
             order,
             staggered=staggered,
             wave=wave,
-            stacklevel=to_the_user(),
+            stacklevel=to_the_user() + 1,  # through one more call
         )
     except DispersionError as error:
         warnings.warn(str(error), DispersionWarning, stacklevel=to_the_user())

@@ -230,7 +230,7 @@ class Page:
                 corrections += self._absorb(name, piece.term, piece.axis, piece.second)
         box = self._fields[name]
         self._updates.append(Update(name, _joined(p.term for p in pieces), box, keep))
-        self._updates += [*corrections, *self._soak(name)]
+        self._updates += corrections
 
     def swap(self, a: Expression, b: Expression) -> None:
         """Exchange two fields at the end of the step."""
@@ -265,13 +265,14 @@ class Page:
             share of a gradient would be counted where it has not arrived yet.
         """
         self._check_sources()
+        updates = self._soaked()
         return Program(
             shape=self.shape,
             order=self.order,
             spacing=self.spacing,
             fields=dict(self._fields),
             coefficients=dict(self._coefficients),
-            updates=tuple(self._updates),
+            updates=tuple(updates),
             swaps_after=tuple(self._swaps),
             inputs=tuple(self._inputs),
             outputs=tuple(self._outputs),
@@ -410,16 +411,30 @@ class Page:
         (added,) = (p.term for p in self._value(psi).pieces)
         return Update(target, (replace(added, left=term.left, scale=term.scale),), box)
 
-    def _soak(self, name: str) -> list[Update]:
-        """Damp a field that lives on in the slabs that are sponges."""
+    def _soaked(self) -> list[Update]:
+        """The updates, and after those of the fields ahead, and of the others, their damping."""
+        lasting = self._fields.keys() - self._vanishing - self._local
+        ahead = [i for i, u in enumerate(self._updates) if u.target in self._ahead]
+        middle = max(ahead) + 1 if ahead else 0
+        return [
+            *self._updates[:middle],
+            *self._soak(sorted(lasting & self._ahead)),
+            *self._updates[middle:],
+            *self._soak(sorted(lasting - self._ahead)),
+        ]
+
+    def _soak(self, names: Sequence[str]) -> list[Update]:
+        """Damp fields in the slabs that are sponges, face by face: one loop for all of them."""
         updates = []
         for axis, side in product(self.axes, (0, 1)):
             face = self.faces[axis][side]
-            if face.sponge and face.slab and name not in self._local:
+            if face.sponge and face.slab:
                 profile = f"g_{self.letters[axis]}{side}"
                 self._coefficients[profile] = (axis,)
-                box = self._slab(self._fields[name], axis, side, face.slab)
-                updates.append(Update(name, (), box, Keep(1.0, monomial({profile: 1}))))
+                keep = Keep(1.0, monomial({profile: 1}))
+                for name in names:
+                    box = self._slab(self._fields[name], axis, side, face.slab)
+                    updates.append(Update(name, (), box, keep))
         return updates
 
     def _layer(self, axis: int, place: str) -> tuple[Keep, Monomial]:

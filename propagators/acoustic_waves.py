@@ -1,14 +1,13 @@
 """Acoustics of variable density: forward modelling and Born scattering."""
 
 from collections.abc import Mapping, Sequence
+from typing import Unpack
 
 from torch import Tensor
 
 from wavepipe.propagators.acquisition import Receivers, Sources
-from wavepipe.propagators.boundary import Boundary
 from wavepipe.propagators.recording import Recording
-from wavepipe.propagators.storage.policy import Storage
-from wavepipe.propagators.waves import propagate
+from wavepipe.propagators.waves import Settings, propagate
 
 
 def acoustic(
@@ -19,15 +18,7 @@ def acoustic(
     *,
     sources: Sources,
     receivers: Receivers,
-    nt: int | None = None,
-    order: int = 4,
-    boundary: Boundary = Boundary(),
-    velocity_bound: float | None = None,
-    time_step: float | None = None,
-    correct_time_dispersion: bool = True,
-    storage: Storage = Storage(),
-    backend: str = "auto",
-    illumination: bool = False,
+    **settings: Unpack[Settings],
 ) -> Recording:
     """Pressure and particle velocity in a fluid of variable density.
 
@@ -57,15 +48,7 @@ def acoustic(
         dt,
         sources=sources,
         receivers=receivers,
-        nt=nt,
-        order=order,
-        boundary=boundary,
-        velocity_bound=velocity_bound,
-        time_step=time_step,
-        correct_time_dispersion=correct_time_dispersion,
-        storage=storage,
-        backend=backend,
-        illumination=illumination,
+        **settings,
     )
 
 
@@ -78,15 +61,7 @@ def acoustic_born(
     scatter: Mapping[str, Tensor],
     sources: Sources,
     receivers: Receivers,
-    nt: int | None = None,
-    order: int = 4,
-    boundary: Boundary = Boundary(),
-    velocity_bound: float | None = None,
-    time_step: float | None = None,
-    correct_time_dispersion: bool = True,
-    storage: Storage = Storage(),
-    backend: str = "auto",
-    illumination: bool = False,
+    **settings: Unpack[Settings],
 ) -> Recording:
     """Gathers scattered once by perturbations of the earth model.
 
@@ -109,13 +84,5 @@ def acoustic_born(
         sources=sources,
         receivers=receivers,
         scatter=scatter,
-        nt=nt,
-        order=order,
-        boundary=boundary,
-        velocity_bound=velocity_bound,
-        time_step=time_step,
-        correct_time_dispersion=correct_time_dispersion,
-        storage=storage,
-        backend=backend,
-        illumination=illumination,
+        **settings,
     )

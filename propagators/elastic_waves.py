@@ -1,14 +1,13 @@
 """Isotropic elastic waves: forward modelling and Born scattering."""
 
 from collections.abc import Mapping, Sequence
+from typing import Unpack
 
 from torch import Tensor
 
 from wavepipe.propagators.acquisition import Receivers, Sources
-from wavepipe.propagators.boundary import Boundary
 from wavepipe.propagators.recording import Recording
-from wavepipe.propagators.storage.policy import Storage
-from wavepipe.propagators.waves import propagate
+from wavepipe.propagators.waves import Settings, propagate
 
 
 def elastic(
@@ -20,15 +19,7 @@ def elastic(
     *,
     sources: Sources,
     receivers: Receivers,
-    nt: int | None = None,
-    order: int = 4,
-    boundary: Boundary = Boundary(),
-    velocity_bound: float | None = None,
-    time_step: float | None = None,
-    correct_time_dispersion: bool = True,
-    storage: Storage = Storage(),
-    backend: str = "auto",
-    illumination: bool = False,
+    **settings: Unpack[Settings],
 ) -> Recording:
     """Particle velocity and pressure in an elastic solid, with or without water.
 
@@ -63,15 +54,7 @@ def elastic(
         dt,
         sources=sources,
         receivers=receivers,
-        nt=nt,
-        order=order,
-        boundary=boundary,
-        velocity_bound=velocity_bound,
-        time_step=time_step,
-        correct_time_dispersion=correct_time_dispersion,
-        storage=storage,
-        backend=backend,
-        illumination=illumination,
+        **settings,
     )
 
 
@@ -85,15 +68,7 @@ def elastic_born(
     scatter: Mapping[str, Tensor],
     sources: Sources,
     receivers: Receivers,
-    nt: int | None = None,
-    order: int = 4,
-    boundary: Boundary = Boundary(),
-    velocity_bound: float | None = None,
-    time_step: float | None = None,
-    correct_time_dispersion: bool = True,
-    storage: Storage = Storage(),
-    backend: str = "auto",
-    illumination: bool = False,
+    **settings: Unpack[Settings],
 ) -> Recording:
     """Gathers scattered once by perturbations of the earth model.
 
@@ -116,13 +91,5 @@ def elastic_born(
         sources=sources,
         receivers=receivers,
         scatter=scatter,
-        nt=nt,
-        order=order,
-        boundary=boundary,
-        velocity_bound=velocity_bound,
-        time_step=time_step,
-        correct_time_dispersion=correct_time_dispersion,
-        storage=storage,
-        backend=backend,
-        illumination=illumination,
+        **settings,
     )

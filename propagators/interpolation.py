@@ -20,7 +20,6 @@ A free face is a row of nodes. What its mirror image does to a component is said
 - ``"even"``: the same without the sign (acoustic particle velocity across the face).
 - ``"one-sided"``: nothing is known beyond (elastic velocities and stresses). Points whose stencil
   would cross the face are read from the rows inside (`wavepipe.propagators.surface_weights`).
-- ``"vanishing"``: one-sided and zero on the face's own row, which gets no weight (tractions read).
 - ``"inside"``: one-sided from the rows after the face's own, which does not take part (sources of
   normal traction: on the face the normal strain follows from the others).
 """
@@ -48,8 +47,8 @@ ON_GRID = 1e-4
 
 _BLOCK = 512
 
-FaceKind = Literal["odd", "even", "one-sided", "vanishing", "inside"]
-_ONE_SIDED = ("one-sided", "vanishing", "inside")
+FaceKind = Literal["odd", "even", "one-sided", "inside"]
+_ONE_SIDED = ("one-sided", "inside")
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def point_weights(
         Axes along which the component's nodes lie half a cell after the grid's.
     faces : mapping of str to str
         Free faces, such as ``"z0"`` (row 0) or ``"z1"`` (the last row), and what they do to the
-        component: ``"odd"``, ``"even"``, ``"one-sided"``, ``"vanishing"`` or ``"inside"``.
+        component: ``"odd"``, ``"even"``, ``"one-sided"`` or ``"inside"``.
     margin : sequence of (int, int), (ndim,), cells
         How far the grid goes on before and after the model; weights beyond it are cut. None: it
         ends with the model. A free face has no nodes beyond it, whatever its margin.
@@ -280,7 +279,7 @@ def _one_sided(
         weights[:, :rows] = surface_weights(depth[crossing], rows, top + 0.5 * half)
         taps[crossing] = weights[:, ::-1] if end else weights
         first[crossing] = last - top - (width - 1) if end else top
-        if kind != "one-sided" and not half:
+        if kind == "inside" and not half:
             taps[first[:, None] + np.arange(width) == (last if end else 0)] = 0.0
 
 

@@ -1,6 +1,7 @@
 """Wave propagation with any physics: the call behind `scalar`, `acoustic` and `elastic`."""
 
 from collections.abc import Mapping, Sequence
+from typing import TypedDict
 
 from torch import Tensor
 
@@ -10,6 +11,20 @@ from wavepipe.propagators.call import Options, prepare
 from wavepipe.propagators.physics.catalogue import known_physics
 from wavepipe.propagators.recording import Recording
 from wavepipe.propagators.storage.policy import Storage
+
+
+class Settings(TypedDict, total=False):
+    """Keywords that every physics' own call passes on to `propagate`, which describes them."""
+
+    nt: int | None
+    order: int
+    boundary: Boundary
+    velocity_bound: float | None
+    time_step: float | None
+    correct_time_dispersion: bool
+    storage: Storage
+    backend: str
+    illumination: bool
 
 
 def propagate(

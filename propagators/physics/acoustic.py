@@ -3,7 +3,8 @@
 from torch import Tensor
 
 from wavepipe.propagators.medium import Medium
-from wavepipe.propagators.stencil.page import Page, total
+from wavepipe.propagators.stencil.expression import total
+from wavepipe.propagators.stencil.page import Page
 
 
 def acoustic(page: Page) -> None:

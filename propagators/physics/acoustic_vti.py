@@ -8,7 +8,8 @@ compression: p_t = k ((1 + 2 epsilon) e_h + sqrt(1 + 2 delta) e_z), r_t = k (sqr
 from torch import Tensor
 
 from wavepipe.propagators.medium import Medium
-from wavepipe.propagators.stencil.page import Page, total
+from wavepipe.propagators.stencil.expression import total
+from wavepipe.propagators.stencil.page import Page
 
 
 def acoustic_vti(page: Page) -> None:

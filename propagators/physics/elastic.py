@@ -5,7 +5,8 @@ from itertools import combinations
 from torch import Tensor
 
 from wavepipe.propagators.medium import Medium
-from wavepipe.propagators.stencil.page import Page, total
+from wavepipe.propagators.stencil.expression import total
+from wavepipe.propagators.stencil.page import Page
 
 
 def elastic(page: Page) -> None:

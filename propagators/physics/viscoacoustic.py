@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from wavepipe.propagators.medium import Medium
-from wavepipe.propagators.stencil.page import Page, total
+from wavepipe.propagators.stencil.expression import total
+from wavepipe.propagators.stencil.page import Page
 
 
 def viscoacoustic(page: Page) -> None:

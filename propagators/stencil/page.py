@@ -6,7 +6,7 @@ each derivative d/dx becomes d/dx + psi with ``psi = a psi + b d/dx`` in the lay
 (Komatitsch and Martin 2007; for second derivatives Pasalic and McGarry 2010.)
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -15,6 +15,14 @@ from wavepipe.propagators.stencil.derivatives import (
     first_derivative_weights,
     second_derivative_weights,
     staggered_weights,
+)
+from wavepipe.propagators.stencil.expression import (
+    Coefficient,
+    Expression,
+    Piece,
+    field_of,
+    joined,
+    total,
 )
 from wavepipe.propagators.stencil.free_faces import closure
 from wavepipe.propagators.stencil.program import (
@@ -44,54 +52,6 @@ class Face:
     free: bool = False
     sponge: bool = False
     """Whether every field is damped in the slab as well."""
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A term on its way into an update, still knowing which derivative it is."""
-
-    term: Term
-    axis: int | None = None
-    """Of the derivative."""
-    second: bool = False
-    """Whether it is a second derivative."""
-
-
-@dataclass(frozen=True, slots=True)
-class Expression:
-    """A sum of derivatives and values of fields, times numbers and coefficients."""
-
-    pieces: tuple[Piece, ...]
-
-    def __add__(self, other: "Expression") -> "Expression":
-        return Expression(self.pieces + other.pieces)
-
-    def __sub__(self, other: "Expression") -> "Expression":
-        return self + (-1.0) * other
-
-    def __rmul__(self, factor: "float | Coefficient") -> "Expression":
-        left, scale = (factor.factors, 1.0) if isinstance(factor, Coefficient) else (ONE, factor)
-        return Expression(
-            tuple(
-                replace(
-                    p,
-                    term=replace(
-                        p.term, scale=scale * p.term.scale, left=multiply(p.term.left, left)
-                    ),
-                )
-                for p in self.pieces
-            )
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Coefficient:
-    """A coefficient array, or a product of them."""
-
-    factors: Monomial
-
-    def __mul__(self, other: Expression) -> Expression:
-        return other.__rmul__(self)
 
 
 class Page:
@@ -186,7 +146,7 @@ class Page:
 
     def derivative(self, of: Expression, axis: int) -> Expression:
         """d/dx along `axis`, half a cell to the side of `of`'s points."""
-        name = _field_of(of)
+        name = field_of(of)
         forward = 0 if axis in self._halves[name] else 1
         taps = [
             (self._offset(axis, s * k - (s + 1) // 2 + forward), s * weight / self.spacing[axis])
@@ -197,7 +157,7 @@ class Page:
 
     def second_derivative(self, of: Expression, axis: int) -> Expression:
         """d2/dx2 along `axis`, centred."""
-        return Expression((Piece(self._second(_field_of(of), axis), axis, second=True),))
+        return Expression((Piece(self._second(field_of(of), axis), axis, second=True),))
 
     def laplacian(self, of: Expression) -> Expression:
         """Sum of the second derivatives along every axis."""
@@ -211,7 +171,7 @@ class Page:
         ValueError
             A term of `value` does not lie at the target's points.
         """
-        name = _field_of(target)
+        name = field_of(target)
         keep, pieces = DISCARDED, []
         for piece in value.pieces:
             if self._place(piece) != self._halves[name]:
@@ -229,12 +189,12 @@ class Page:
                 corrections += self._close_free_faces(name, piece.term, piece.axis, piece.second)
                 corrections += self._absorb(name, piece.term, piece.axis, piece.second)
         box = self._fields[name]
-        self._updates.append(Update(name, _joined(p.term for p in pieces), box, keep))
+        self._updates.append(Update(name, joined(p.term for p in pieces), box, keep))
         self._updates += corrections
 
     def swap(self, a: Expression, b: Expression) -> None:
         """Exchange two fields at the end of the step."""
-        self._swaps.append((_field_of(a), _field_of(b)))
+        self._swaps.append((field_of(a), field_of(b)))
 
     def source(
         self, name: str, into: Expression, times: Coefficient | None = None, scale: float = 1.0
@@ -243,7 +203,7 @@ class Page:
 
         Without `times`, which has the time step in it, the amplitude is multiplied by that.
         """
-        field = _field_of(into)
+        field = field_of(into)
         factors = times.factors if times is not None else ONE
         inner = field in self._ahead
         shift = 0.5 if self._ahead and not inner else 0.0
@@ -251,7 +211,7 @@ class Page:
 
     def receiver(self, name: str, of: Expression, scale: float = 1.0) -> None:
         """A receiver records ``scale * field`` at the start of the step."""
-        field = _field_of(of)
+        field = field_of(of)
         shift = -0.5 if field in self._ahead else 0.0
         self._outputs.append(Port(name, field, scale=scale, shift=shift))
 
@@ -457,30 +417,6 @@ class Page:
         return within(box, axis, (lo, lo + cells) if side == 0 else (hi - cells, hi))
 
 
-def total(expressions: Iterable[Expression]) -> Expression:
-    """Sum of expressions."""
-    return Expression(tuple(piece for one in expressions for piece in one.pieces))
-
-
 def within(box: Box, axis: int, cells: tuple[int, int]) -> Box:
     """`box` with another range along `axis`."""
     return tuple(cells if a == axis else b for a, b in enumerate(box))
-
-
-def _field_of(expression: Expression) -> str:
-    """The field an expression names."""
-    (piece,) = expression.pieces
-    return piece.term.field
-
-
-def _joined(terms: Iterable[Term]) -> tuple[Term, ...]:
-    """Terms that differ only in their taps, as one: a Laplacian is one term."""
-    joined: dict[tuple[float, Monomial, Monomial, str], dict[Offset, float]] = {}
-    for t in terms:
-        taps = joined.setdefault((t.scale, t.left, t.right, t.field), {})
-        for offset, weight in t.taps:
-            taps[offset] = taps.get(offset, 0.0) + weight
-    return tuple(
-        Term(scale, left, tuple(taps.items()), right, name)
-        for (scale, left, right, name), taps in joined.items()
-    )

@@ -1,7 +1,9 @@
 """The compiled back-end: C emitted for a program, one native call for all its steps."""
 
 import ctypes
+import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -49,10 +51,43 @@ class Compiled:
             name: torch.empty(sweep.n_steps, points.count, dtype=sweep.dtype)
             for name, points in sweep.outputs.items()
         }
-        structs, alive = port_structs(sweep, source, arrays, recorded)
-        _call(library, sweep, source, arrays, slots, structs)
+        plan = _plan(sweep, source, arrays)
+        structs, alive = port_structs(sweep, source, arrays, recorded, plan.block)
+        _call(library, sweep, source, arrays, slots, structs, plan)
         del alive
         return SweepResult(recorded, _results(sweep, arrays))
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How a sweep is divided; this changes no bits."""
+
+    by_shot: bool
+    """Threads take shots, or share the grid."""
+    threads: int
+    block: int
+    """Steps that one sweep over the grid takes."""
+    strip: int
+    """Lines of a plane that it takes at a time."""
+    band: int
+    """Planes of a part of a step between which it goes on to the next part."""
+
+
+def _plan(sweep: Sweep, source: Source, arrays: Arrays) -> _Plan:
+    """Blocks of steps as large as the cache and the number of threads allow.
+
+    A 2-D grid sits in a core's cache, so a shot per thread needs no barriers; in 3-D the shots
+    would compete for memory bandwidth.
+    """
+    shape, threads = sweep.program.shape, torch.get_num_threads()
+    if len(shape) == 2:
+        by_shot = sweep.n_shots >= threads
+        threads = min(threads, sweep.n_shots if by_shot else shape[0])
+        block = int(os.environ.get("BLOCK", "1"))
+        return _Plan(by_shot, threads, block, 1, int(os.environ.get("BAND", "1000")))
+    threads = min(threads, shape[0])
+    block = int(os.environ.get("BLOCK", "1"))
+    return _Plan(False, threads, block, int(os.environ.get("STRIP", "1000")), 1)
 
 
 def _call(
@@ -62,12 +97,14 @@ def _call(
     arrays: Arrays,
     slots: Sequence[str],
     structs: ctypes.Array[PointStruct],
+    plan: _Plan,
 ) -> None:
-    itemsize = sweep.dtype.itemsize
-    by_shot, threads = _division(sweep)
+    itemsize, shape = sweep.dtype.itemsize, sweep.program.shape
     stride = sweep.history.stride if sweep.history else 1
-    numbers = [sweep.n_shots, sweep.n_steps, stride, sweep.backwards, by_shot, threads]
-    numbers += _sweep_sizes(sweep, arrays, itemsize)
+    lines = shape[1] if len(shape) == 3 else 1
+    numbers = [sweep.n_shots, sweep.n_steps, 0, sweep.n_steps, plan.block, stride]
+    numbers += [sweep.backwards, plan.by_shot, plan.threads]
+    numbers += [shape[0], lines, min(plan.strip, lines), plan.band]
     pointers, per_shot, per_slot, strides = [], [], [], list[int]()
     for name in source.arrays:
         layout, memory = arrays.layout[name], arrays.memory[name]
@@ -83,34 +120,8 @@ def _call(
         _longs(per_slot),
         _longs(strides),
         _longs(source.bounds),
-        _longs(_ranges(source)),
         structs,
     )
-
-
-def _division(sweep: Sweep) -> tuple[bool, int]:
-    """Whether threads take shots or share the grid; this changes no bits.
-
-    A 2-D grid sits in a core's cache, so a shot per thread needs no barriers; in 3-D the shots
-    would compete for memory bandwidth.
-    """
-    threads = torch.get_num_threads()
-    by_shot = sweep.program.ndim == 2 and sweep.n_shots >= threads
-    if by_shot:
-        return True, min(threads, sweep.n_shots)
-    return False, min(threads, sweep.program.shape[0])
-
-
-def _sweep_sizes(sweep: Sweep, arrays: Arrays, itemsize: int) -> tuple[int, int, int, int]:
-    """Planes, rows of a plane, rows that a sweep takes at a time, and how far a stencil reaches."""
-    programs, program = [p for p in (sweep.program, sweep.sampled) if p], sweep.program
-    reach = max(farthest(programs, axis) for axis in range(program.ndim - 1))
-    planes = program.shape[0]
-    if program.ndim == 2:
-        return planes, 1, 1, reach
-    rows = program.shape[1]
-    pitch = max(layout.strides[1] for layout in arrays.layout.values()) * itemsize
-    return planes, rows, min(rows, max(8, STRIP_BYTES // (pitch * (program.order + 3)))), reach
 
 
 def _allocate(sweep: Sweep, slots: Sequence[str]) -> Arrays:
@@ -143,25 +154,6 @@ def _zeros(shots: int, size: int, kind: np.dtype[np.generic]) -> NDArray[np.gene
     raw = np.zeros(shots * size + vector_length(kind.itemsize), dtype=kind)
     start = -(raw.ctypes.data // kind.itemsize) % (LINE // kind.itemsize)
     return raw[start : start + shots * size].reshape(shots, size)
-
-
-def _ranges(source: Source) -> list[int]:
-    """For every phase up to two ranges of planes that its updates touch."""
-    ranges: list[int] = []
-    for updates in source.ranges:
-        intervals = sorted({u.box[0] for u in updates})
-        merged: list[list[int]] = []
-        for lo, hi in intervals:
-            if merged and lo <= merged[-1][1]:
-                merged[-1][1] = max(merged[-1][1], hi)
-            else:
-                merged.append([lo, hi])
-        if len(merged) > 2:
-            merged = [merged[0], [merged[1][0], merged[-1][1]]]
-        if len(merged) == 1:
-            merged.append([0, 0])
-        ranges += [bound for interval in merged for bound in interval]
-    return ranges
 
 
 def _results(sweep: Sweep, arrays: Arrays) -> dict[str, Tensor]:

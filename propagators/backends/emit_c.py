@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 
-from wavepipe.propagators.backends.emit_driver import HEADER, time_loop
+from wavepipe.propagators.backends.emit_driver import header, time_loop
+from wavepipe.propagators.backends.emit_points import Part, adding, after, before, reading
 from wavepipe.propagators.backends.emit_vectors import shifted, vectors
 from wavepipe.propagators.backends.layout import farthest, rounded, vector_length
 from wavepipe.propagators.backends.source import Source
@@ -24,7 +25,7 @@ from wavepipe.propagators.stencil.program import (
     Update,
     contains,
 )
-from wavepipe.propagators.stencil.schedule import links, phases
+from wavepipe.propagators.stencil.schedule import access, links, phases
 
 ITEMSIZE = {"float": 4, "double": 8}
 
@@ -49,16 +50,16 @@ def emit(plain: Program, sampled: Program | None, slots: tuple[str, ...], dtype:
     names = sorted({n for p in programs for n in (*p.fields, *p.coefficients)})
     source = Source("", tuple(names))
     emitter = _Emitter(source, names, slots, plain.ndim, dtype)
-    steps = [emitter.step(program, index) for index, program in enumerate(programs)]
     source.inputs, source.outputs = plain.inputs, plain.outputs
     if sampled is not None:
         source.sum_inputs = tuple(p for p in sources_of_sums(sampled) if p.field in slots)
+    kinds = [emitter.step(program, index) for index, program in enumerate(programs)]
     source.text = "\n".join(
         [
-            HEADER.replace("REAL", dtype),
+            header(dtype, names),
             vectors(dtype, plain.ndim, max(farthest(programs, axis=-1), 1)),
             *emitter.functions,
-            time_loop(source, plain, sampled, slots, steps),
+            time_loop(source, plain, slots, kinds),
         ]
     )
     return source
@@ -73,16 +74,39 @@ class _Emitter:
         self.axes = "zx" if ndim == 2 else "zyx"
         self.functions: list[str] = []
 
-    def step(self, program: Program, index: int) -> list[str]:
-        """Functions of the phases of one step; their names in order."""
+    def step(self, program: Program, index: int) -> list[Part]:
+        """Functions of one step, points included, in order."""
         self.program = program
-        calls = []
-        for number, phase in enumerate(phases(program.updates, range(self.ndim - 1))):
+        parts = self._points(index, inner=False, outputs=True)
+        parts += self._points(index, inner=True, outputs=False)
+        rows = range(self.ndim - 1)
+        for number, phase in enumerate(phases(program.updates, rows)):
             name = f"step{index}_phase{number}"
             self.functions.append(self._phase(name, phase))
-            self.source.ranges.append(phase)
-            calls.append(name)
-        return calls
+            parts.append(Part(name, access(phase, rows)))
+        parts += self._points(index, inner=True, outputs=True)
+        parts += self._points(index, inner=False, outputs=False)
+        return parts
+
+    def _points(self, index: int, *, inner: bool, outputs: bool) -> list[Part]:
+        """The function for the ports of one kind, if there are any."""
+        first = 0 if outputs else len(self.source.outputs)
+        ports = list(self.source.outputs if outputs else self.source.inputs)
+        if not outputs and not inner and index == 1:
+            ports += self.source.sum_inputs
+        name = before if inner is not outputs else after
+        numbered = [
+            (number, port, name(port, self.program))
+            for number, port in enumerate(ports, start=first)
+            if port.inner is inner
+        ]
+        if not numbered:
+            return []
+        kind = f"{'inner' if inner else 'outer'}_{'outputs' if outputs else 'inputs'}"
+        make = reading if outputs else adding
+        part, text = make(f"step{index}_{kind}", numbered, self.program, self.names)
+        self.functions.append(text)
+        return [part]
 
     def _bound(self, low: int, high: int) -> tuple[str, str]:
         """Expressions for a pair of bounds: arguments of the code, not constants in it."""
@@ -92,9 +116,10 @@ class _Emitter:
 
     def _phase(self, name: str, updates: list[Update]) -> str:
         lines = [
-            f"static void {name}(REAL *const *A, const long *S, const long *B, "
+            f"static void {name}(const frame *f, "
             "long z_begin, long z_end, long y_begin, long y_end)",
             "{",
+            "  const long *S = f->S, *B = f->B;",
             *self._arrays(updates),
             "  for (long z = z_begin; z < z_end; z++)",
         ]
@@ -117,7 +142,7 @@ class _Emitter:
         strides: dict[str, int] = {}
         for n in used:
             i = self.names.index(n)
-            lines.append(f"  REAL *restrict {n}_0 = A[{i}];")
+            lines.append(f"  REAL *restrict {n}_0 = f->A[{i}];")
             if self._varies_on_grid(n):
                 strides.setdefault(self._layout(n), i)
         return lines + [

@@ -1,9 +1,19 @@
-"""C source around the steps: the loop over time, points, and the division among threads."""
+"""C source around the parts of a step: the sweep over space and time, and the division of work.
 
-from collections.abc import Iterable, Sequence
+A sweep takes a block of several steps at once. Each part of each step runs some rows behind the one
+before it, as far as its stencils reach, so cells make all steps of a block while they are
+in the cache. That changes no bits: every part sees what it would see step by step.
+"""
 
+from collections.abc import Sequence
+
+from wavepipe.propagators.backends.emit_points import GATHER, POINTS, Part
 from wavepipe.propagators.backends.source import Source
-from wavepipe.propagators.stencil.program import Port, Program
+from wavepipe.propagators.stencil.program import Program, Swap
+from wavepipe.propagators.stencil.schedule import lag_of_next_step, lags
+
+MOST_STEPS = 8
+"""Of a block."""
 
 HEADER = """\
 #include <stddef.h>
@@ -14,17 +24,19 @@ HEADER = """\
 
 typedef REAL real;
 
-/* Points of a port: CSR over points (outputs) or over cells (inputs). */
+POINTS
+/* What the parts of one step are given. */
 typedef struct {
-  const long *first;    /* (n_shots + 1): rows of each shot */
-  const long *rowptr;   /* (n_rows + 1) */
-  const long *offset;   /* outputs: (n_entries), inputs: (n_rows): element of the field's array */
-  const long *place;    /* inputs: (n_rows): element of the grid's arrays */
-  const int *column;    /* inputs: (n_entries) point of each entry */
-  const real *weight;   /* (n_entries) */
-  real *data;           /* (n_steps, n_points) */
-  long n_points;
-} points;
+  real *A[ARRAYS];
+  const long *S, *B;
+  const points *P;
+  long shot, planes, t, k;
+} frame;
+
+/* A part of a step on planes z and lines y, and how many rows it stays behind the step's first. */
+typedef void part_of_step(const frame *, long, long, long, long);
+typedef struct { part_of_step *run; long lag; } part_entry;
+typedef struct { part_of_step *run; const frame *f; long lag; } task;
 
 static inline unsigned flush_denormals(void)
 {
@@ -51,222 +63,178 @@ static inline void share(long n, long part, long parts, long *begin, long *end)
 }
 """
 
-_SWEEPS = {
-    2: [
-        "/* Rows of a phase are up to two ranges: both slabs of a layer, or everything. */",
-        "static void sweep(phase *run, real *const *A, const long *S, const long *B,",
-        "                  const long *r, long part, long parts)",
-        "{",
-        "  const long n0 = r[1] - r[0], n1 = r[3] - r[2];",
-        "  long b, e; share(n0 + n1, part, parts, &b, &e);",
-        "  if (b < n0) run(A, S, B, r[0] + b, r[0] + (e < n0 ? e : n0), 0, 1);",
-        "  if (e > n0) run(A, S, B, r[2] + (b > n0 ? b - n0 : 0), r[2] + e - n0, 0, 1);",
-        "}",
-    ],
-    3: [
-        "/* All phases in one sweep: each runs `reach` planes and rows ahead of the next, so",
-        "   what it writes is read while it is cached. Where its planes meet the next thread's, a",
-        "   thread first runs the phases with barriers between. Strips of rows keep a stencil's",
-        "   planes cached. */",
-        "static void lagged(phase *const *run, long m, real *const *A, const long *S,",
-        "                   const long *B, const long *n, int team, long part, long parts)",
-        "{",
-        "  const long planes = n[0], rows = n[1], strip = n[2], reach = n[3];",
-        "  long b, e; share(planes, part, parts, &b, &e);",
-        "  if (parts > 1 && planes / parts < 2 * (m - 1) * reach + 1) {",
-        "    for (long i = 0; i < m; i++) { run[i](A, S, B, b, e, 0, rows); BARRIER }",
-        "    return;",
-        "  }",
-        "  const long edge = parts > 1 ? reach : 0;",
-        "  for (long i = 0; parts > 1 && i < m - 1; i++) {",
-        "    const long w = (m - 1 - i) * edge;",
-        "    run[i](A, S, B, b, b + w, 0, rows);",
-        "    run[i](A, S, B, e - w, e, 0, rows);",
-        "    BARRIER",
-        "  }",
-        "  for (long y = 0; y < rows; y += strip)",
-        "    for (long z = b - (m - 1) * reach; z < e; z++)",
-        "      for (long i = 0; i < m; i++) {",
-        "        const long lead = (m - 1 - i) * reach, w = (m - 1 - i) * edge, plane = z + lead;",
-        "        if (plane < b + w || plane >= e - w) continue;",
-        "        const long first = y ? y + lead : 0;",
-        "        const long last = y + strip < rows ? y + strip + lead : rows;",
-        "        run[i](A, S, B, plane, plane + 1, first, last < rows ? last : rows);",
-        "      }",
-        "  BARRIER",
-        "}",
-    ],
+_SWEEP = """\
+#define BARRIER if (parts > 1) { _Pragma("omp barrier") }
+#define LEAST(a, b) ((a) < (b) ? (a) : (b))
+#define MOST(a, b) ((a) > (b) ? (a) : (b))
+
+/* All tasks in one sweep. A thread has the planes b ... e - 1; where they meet another's, it first
+   runs the tasks one by one, on fewer planes each, until what is left needs nobody else. Strips of
+   lines keep the planes between the first task and the last in the cache. */
+static void sweep(const task *tasks, long m, const long *n, long part, long parts)
+{
+  const long planes = n[0], lines = n[1], strip = n[2], band = n[3];
+  const long total = tasks[m - 1].lag;
+  long b, e; share(planes, part, parts, &b, &e);
+  if (parts > 1 && planes / parts < 2 * total + 1) {
+    for (long i = 0; i < m; i++) {
+      tasks[i].run(tasks[i].f, b, e, 0, lines);
+      BARRIER
+    }
+    return;
+  }
+  const int low = part > 0, high = part < parts - 1;
+  for (long i = 0; parts > 1 && i < m; i++) {
+    const long lead = total - tasks[i].lag;
+    if (lead && low) tasks[i].run(tasks[i].f, b, b + lead, 0, lines);
+    if (lead && high) tasks[i].run(tasks[i].f, e - lead, e, 0, lines);
+    BARRIER
+  }
+  for (long y = 0; y < lines; y += strip)
+    for (long z = b - total; z < e; z += band)
+      for (long i = 0; i < m; i++) {
+        const long lead = total - tasks[i].lag;
+        const long from = MOST(z + lead, b + low * lead);
+        const long to = LEAST(z + lead + band, e - high * lead);
+        if (from >= to) continue;
+        const long first = y ? y + lead : 0;
+        const long last = y + strip < lines ? LEAST(y + strip + lead, lines) : lines;
+        if (first < last) tasks[i].run(tasks[i].f, from, to, first, last);
+      }
+  BARRIER
 }
-"""How one step sweeps the grid."""
+"""
 
 
-def _swap_lines(program: Program, swaps: Iterable[tuple[str, str]], names: list[str]) -> list[str]:
-    return [
-        f"      {{ real *t = A[{names.index(a)}]; A[{names.index(a)}] = A[{names.index(b)}]; "
-        f"A[{names.index(b)}] = t; }}"
-        for a, b in swaps
-    ]
-
-
-def _factors(port: Port, names: list[str], place: str) -> str:
-    out = "" if port.scale == 1.0 else f" * (real) {port.scale!r}"
-    for name, power in port.factors:
-        value = f"A[{names.index(name)}][{place}]"
-        out += f" * {value}" * power if power > 0 else f" / {value}" * -power
-    return out
-
-
-def _output_lines(port: Port, number: int, names: list[str], accumulate: bool) -> list[str]:
-    field = names.index(port.field)
-    sign = "+=" if accumulate else "="
-    return [
-        "      {",
-        f"        const points *q = &P[{number}];",
-        "        long b, e; share(q->first[shot + 1] - q->first[shot], part, parts, &b, &e);",
-        "        for (long i = q->first[shot] + b; i < q->first[shot] + e; i++) {",
-        "          real sum = 0;",
-        "          for (long k = q->rowptr[i]; k < q->rowptr[i + 1]; k++)",
-        f"            sum += q->weight[k] * A[{field}][q->offset[k]]"
-        f"{_factors(port, names, 'q->offset[k]')};",
-        f"          q->data[t * q->n_points + i] {sign} sum;",
-        "        }",
-        "      }",
-    ]
-
-
-def _input_lines(port: Port, number: int, names: list[str]) -> list[str]:
-    field = names.index(port.field)
-    return [
-        "      {",
-        f"        const points *q = &P[{number}];",
-        "        long b, e; share(q->first[shot + 1] - q->first[shot], part, parts, &b, &e);",
-        "        for (long i = q->first[shot] + b; i < q->first[shot] + e; i++) {",
-        "          real sum = 0;",
-        "          for (long k = q->rowptr[i]; k < q->rowptr[i + 1]; k++)",
-        "            sum += q->weight[k] * q->data[t * q->n_points + q->column[k]];",
-        f"          A[{field}][q->offset[i]] += sum{_factors(port, names, 'q->place[i]')};",
-        "        }",
-        "      }",
-    ]
-
-
-def _reads(source: Source, names: list[str], *, inner: bool) -> list[str]:
-    """Outputs of one kind; what has the same name is added up."""
-    lines: list[str] = []
-    seen: set[str] = set()
-    for number, port in enumerate(source.outputs):
-        if port.inner is inner:
-            lines += _output_lines(port, number, names, port.name in seen)
-            seen.add(port.name)
-    return [*lines, "      BARRIER"] if lines else []
-
-
-def _writes(ports: Sequence[Port], first: int, names: list[str], *, inner: bool) -> list[str]:
-    """Inputs of one kind, which have the numbers from `first` on; one after another in a field."""
-    lines: list[str] = []
-    seen: set[str] = set()
-    for number, port in enumerate(ports, start=first):
-        if port.inner is inner:
-            lines += ["      BARRIER"] if port.field in seen else []
-            lines += _input_lines(port, number, names)
-            seen.add(port.field)
-    return [*lines, "      BARRIER"] if lines else []
-
-
-def _phase_calls(step: list[str], first_range: int, pad: str, ndim: int) -> list[str]:
-    if ndim == 3:
-        table = "(phase *const[]){" + ", ".join(step) + "}"
-        return [f"{pad}lagged({table}, {len(step)}, A, S, B, I + 6, team, part, parts);"]
-    lines = []
-    for number, name in enumerate(step):
-        lines += [
-            f"{pad}sweep({name}, A, S, B, R + {4 * (first_range + number)}, part, parts);",
-            f"{pad}BARRIER",
-        ]
-    return lines
+def header(dtype: str, names: Sequence[str]) -> str:
+    """Types and small functions that everything else uses."""
+    text = HEADER.replace("POINTS", POINTS).replace("REAL", dtype)
+    return text.replace("ARRAYS", str(max(1, len(names))))
 
 
 def time_loop(
     source: Source,
     plain: Program,
-    sampled: Program | None,
     slots: Sequence[str],
-    steps: list[list[str]],
+    kinds: Sequence[Sequence[Part]],
 ) -> str:
-    """The time loop of one shot, and the parallel region over shots or over the grid."""
+    """The time loop of one shot, and the parallel region over shots or over the grid.
+
+    Parameters
+    ----------
+    plain
+        The step where the history has no slot.
+    slots
+        Arrays that are slots of the history.
+    kinds
+        Parts of the plain step and, where there is a history, of the one that meets a slot.
+    """
     names = list(source.arrays)
-    n = len(names)
-    lines = [
-        '#define BARRIER if (team) { _Pragma("omp barrier") }',
-        "typedef void phase(real *const *, const long *, const long *,",
-        "                   long, long, long, long);",
-        *_SWEEPS[plain.ndim],
+    accesses = [[part.access for part in parts] for parts in kinds]
+    between = (*plain.swaps_after, *plain.swaps_before)
+    most = max(len(parts) for parts in kinds)
+    lines = [_SWEEP, GATHER]
+    for index, (parts, touched) in enumerate(zip(kinds, accesses, strict=True)):
+        table = ", ".join(
+            f"{{{p.function}, {lag}}}" for p, lag in zip(parts, lags(touched), strict=True)
+        )
+        lines.append(f"static const part_entry step{index}[] = {{ {table} }};")
+    lines += [
+        f"static const long lag_of_step = {lag_of_next_step(accesses, between)};",
         "",
-        "/* I: n_shots n_steps stride backwards by_shot threads planes rows strip reach */",
-        "static void propagate(long shot, int team, long part, long parts, const long *I,",
+        "/* I: n_shots n_steps begin end block stride backwards by_shot threads, then",
+        "   planes lines strip band. Runs the steps begin ... end - 1 of a shot. */",
+        "static void propagate(long shot, long part, long parts, const long *I,",
         "                      real *const *base, const long *per_shot, const long *per_slot,",
-        "                      const long *S, const long *B, const long *R, const points *P)",
+        "                      const long *S, const long *B, const points *P)",
         "{",
-        f"  real *A[{n}];",
-        f"  for (int i = 0; i < {n}; i++) A[i] = base[i] + shot * per_shot[i];",
-        "  for (long step = 0; step < I[1]; step++) {",
-        "    const long t = I[3] ? I[1] - 1 - step : step;",
+        f"  real *A[{len(names)}];",
+        f"  frame frames[{MOST_STEPS}];",
+        f"  task tasks[{MOST_STEPS * most}];",
+        f"  for (int i = 0; i < {len(names)}; i++) A[i] = base[i] + shot * per_shot[i];",
+        *_swaps_so_far((*plain.swaps_before, *plain.swaps_after), names),
+        "  for (long step = I[2]; step < I[3]; step += I[4]) {",
+        "    const long steps = LEAST(I[4], I[3] - step);",
+        "    long m = 0;",
+        "    for (long k = 0; k < steps; k++) {",
+        "      frame *f = &frames[k];",
+        "      const long t = I[6] ? I[1] - 1 - step - k : step + k;",
+        *_swap_lines(plain.swaps_before, names),
+        f"      for (int i = 0; i < {len(names)}; i++) f->A[i] = A[i];",
+        "      f->S = S; f->B = B; f->P = P;",
+        "      f->shot = shot; f->planes = I[9]; f->t = t; f->k = k;",
+        "      const part_entry *entry = step0;",
+        "      long count = sizeof step0 / sizeof *step0;",
     ]
-    if sampled is not None:
-        lines += ["    const int at_slot = t % I[2] == 0;", "    if (at_slot) {"]
-        for name in slots:
-            i = names.index(name)
-            lines.append(
-                f"      A[{i}] = base[{i}] + shot * per_shot[{i}] + t / I[2] * per_slot[{i}];"
-            )
-        lines.append("    }")
-    lines.append("    {")
-    lines += _reads(source, names, inner=False)
-    lines += _writes(source.inputs, len(source.outputs), names, inner=True)
-    lines += _swap_lines(plain, plain.swaps_before, names)
-    if sampled is None:
-        lines += _phase_calls(steps[0], 0, "      ", plain.ndim)
-    else:
+    if len(kinds) > 1:
         lines += [
-            "      if (at_slot) {",
-            *_phase_calls(steps[1], len(steps[0]), "        ", plain.ndim),
+            "      if (t % I[5] == 0) {",
+            "        entry = step1;",
+            "        count = sizeof step1 / sizeof *step1;",
         ]
-        lines += ["      } else {", *_phase_calls(steps[0], 0, "        ", plain.ndim), "      }"]
-    lines += _swap_lines(plain, plain.swaps_after, names)
-    lines += _reads(source, names, inner=True)
-    lines += _writes(source.inputs, len(source.outputs), names, inner=False)
-    if source.sum_inputs:
-        lines.append("      if (at_slot) {")
-        offset = len(source.outputs) + len(source.inputs)
-        lines += _writes(source.sum_inputs, offset, names, inner=False)
+        lines += [
+            f"        f->A[{i}] = base[{i}] + shot * per_shot[{i}] + t / I[5] * per_slot[{i}];"
+            for i in map(names.index, slots)
+        ]
         lines.append("      }")
     lines += [
+        "      for (long i = 0; i < count; i++)",
+        "        tasks[m++] = (task) {entry[i].run, f, entry[i].lag + k * lag_of_step};",
+        *_swap_lines(plain.swaps_after, names),
         "    }",
+        "    sweep(tasks, m, I + 9, part, parts);",
+    ]
+    seen: set[str] = set()
+    for number, port in enumerate(source.outputs):
+        more = int(port.name in seen)
+        lines.append(f"    gather(&P[{number}], {more}, frames, steps, part, parts);")
+        seen.add(port.name)
+    lines += ["    BARRIER"] if source.outputs else []
+    lines += [
         "  }",
         "}",
         "",
         "void run(const long *I, real *const *base, const long *per_shot, const long *per_slot,",
-        "         const long *S, const long *B, const long *R, const points *P)",
+        "         const long *S, const long *B, const points *P)",
         "{",
         "  long next = 0;",
-        "  #pragma omp parallel num_threads(I[5])",
+        "  #pragma omp parallel num_threads(I[8])",
         "  {",
         "    const unsigned mode = flush_denormals();",
-        "    if (I[4]) {",
+        "    if (I[7]) {",
         "      for (;;) {",
         "        long shot;",
         "        #pragma omp atomic capture",
         "        shot = next++;",
         "        if (shot >= I[0]) break;",
-        "        propagate(shot, 0, 0, 1, I, base, per_shot, per_slot, S, B, R, P);",
+        "        propagate(shot, 0, 1, I, base, per_shot, per_slot, S, B, P);",
         "      }",
         "    } else {",
         "      for (long shot = 0; shot < I[0]; shot++)",
-        "        propagate(shot, 1, omp_get_thread_num(), omp_get_num_threads(), I, base,",
-        "                  per_shot, per_slot, S, B, R, P);",
+        "        propagate(shot, omp_get_thread_num(), omp_get_num_threads(), I, base,",
+        "                  per_shot, per_slot, S, B, P);",
         "    }",
         "    restore_denormals(mode);",
         "  }",
         "}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _swap_lines(swaps: Sequence[Swap], names: list[str], pad: str = "      ") -> list[str]:
+    return [
+        f"{pad}{{ real *t = A[{names.index(a)}]; A[{names.index(a)}] = A[{names.index(b)}]; "
+        f"A[{names.index(b)}] = t; }}"
+        for a, b in swaps
+    ]
+
+
+def _swaps_so_far(swaps: Sequence[Swap], names: list[str]) -> list[str]:
+    """Swaps of the steps before the first of this call."""
+    if not swaps:
+        return []
+    return [
+        "  for (long step = 0; step < I[2]; step++) {",
+        *_swap_lines(swaps, names, "    "),
+        "  }",
+    ]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from wavepipe.propagators.stencil.program import Port, Update
+from wavepipe.propagators.stencil.program import Port
 
 
 @dataclass
@@ -14,8 +14,6 @@ class Source:
     """Order of the array pointers and strides."""
     bounds: list[int] = field(default_factory=list)
     """Low and high bounds of loops, in the order in which the code numbers them."""
-    ranges: list[list[Update]] = field(default_factory=list)
-    """Updates of every phase: their boxes' union along axis 0 is the phase's range."""
     inputs: tuple[Port, ...] = ()
     sum_inputs: tuple[Port, ...] = ()
     outputs: tuple[Port, ...] = ()

@@ -2,12 +2,23 @@
 
 Two updates depend on each other if one writes what the other reads or writes. If that crosses
 points along an axis, they cannot share a sweep along it. A phase is a set of updates that can:
-across rows a barrier separates phases, within a row loops follow one another.
+within a row loops follow one another, and across rows one phase stays some rows behind the other.
+Phases of the next step may follow in the same sweep, so that cells make several steps while they
+are in the cache (Wonnacott 2000, time skewing).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from wavepipe.propagators.stencil.program import Offset, Update, is_empty, meet, reach
+from wavepipe.propagators.stencil.program import (
+    Offset,
+    Swap,
+    Update,
+    is_empty,
+    meet,
+    reach,
+    rename_after,
+)
 
 
 def links(first: Update, then: Update) -> set[Offset]:
@@ -37,3 +48,76 @@ def phases(updates: Sequence[Update], axes: Sequence[int]) -> list[list[Update]]
         [u for u, d in zip(updates, depth, strict=True) if d == last - level]
         for level in range(last + 1)
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a part of a step touches."""
+
+    reads: Mapping[str, int]
+    """Array -> the farthest row, in cells, at which it is read."""
+    writes: frozenset[str]
+
+    def after(self, swaps: Sequence[Swap]) -> "Access":
+        """The same memory by its names after some swaps."""
+        return Access(
+            {rename_after(swaps, name): cells for name, cells in self.reads.items()},
+            frozenset(rename_after(swaps, name) for name in self.writes),
+        )
+
+
+def access(updates: Iterable[Update], axes: Sequence[int]) -> Access:
+    """What some updates touch, seen along `axes`."""
+    reads: dict[str, int] = {}
+    writes = set()
+    for update in updates:
+        writes.add(update.target)
+        for name, offsets in update.reads().items():
+            cells = max(abs(offset[axis]) for offset in offsets for axis in axes)
+            reads[name] = max(reads.get(name, 0), cells)
+    return Access(reads, frozenset(writes))
+
+
+def distance(first: Access, then: Access) -> int | None:
+    """Rows that `then` has to stay behind `first`; None where neither sees the other."""
+    found = [then.reads[name] for name in first.writes & then.reads.keys()]
+    found += [first.reads[name] for name in then.writes & first.reads.keys()]
+    found += [0] * bool(first.writes & then.writes)
+    return max(found, default=None)
+
+
+def lags(parts: Sequence[Access]) -> list[int]:
+    """Rows that each part of a step stays behind the first, never less than the one before it."""
+    found: list[int] = []
+    for then in parts:
+        behind = [found[-1]] if found else [0]
+        for lag, first in zip(found, parts, strict=False):
+            rows = distance(first, then)
+            if rows is not None:
+                behind.append(lag + rows)
+        found.append(max(behind))
+    return found
+
+
+def lag_of_next_step(kinds: Sequence[Sequence[Access]], swaps: Sequence[Swap]) -> int:
+    """Rows that a step stays behind the one before it, whichever kinds of step the two are.
+
+    Parameters
+    ----------
+    kinds
+        Parts of each kind of step.
+    swaps
+        Between the parts of one step and those of the next.
+    """
+    lag = 1
+    for before, now in ((a, b) for a in kinds for b in kinds):
+        ends, starts = lags(before), lags(now)
+        lag = max(lag, ends[-1])
+        for steps in (1, 2):
+            names = list(swaps) * steps
+            for end, first in zip(ends, before, strict=True):
+                for start, then in zip(starts, now, strict=True):
+                    rows = distance(first.after(names), then)
+                    if rows is not None:
+                        lag = max(lag, -(-(end + rows - start) // steps))
+    return lag

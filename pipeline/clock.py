@@ -4,7 +4,8 @@ Both are fixed before the work starts and hold for all of it, so that an inversi
 the step while it changes the earth model.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import product
 
 import numpy as np
 import torch
@@ -47,7 +48,7 @@ def velocity_bound(inputs: Inputs) -> float:
     physics = known_physics(job.physics)
     place = (inputs.earth.spacing, job.propagator.order)
     start = float(physics.fastest(models).max())
-    highest = float(physics.fastest(_highest(inputs, models)).max())
+    highest = max(float(physics.fastest(one).max()) for one in _extremes(inputs, models))
     asked = job.propagator.velocity_bound
     moving = {**models, "vp": physics.fastest(models)}
     if isinstance(asked, str):
@@ -72,15 +73,32 @@ def velocity_bound(inputs: Inputs) -> float:
     return given
 
 
-def _highest(inputs: Inputs, models: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Earth model with what an inversion changes at its upper bounds."""
-    found = {}
+def highest_vp(inputs: Inputs, bound: float) -> float:
+    """Highest vp at which no wave exceeds a velocity, whatever else an inversion changes, m/s.
+
+    Parameters
+    ----------
+    inputs
+        What the run starts from.
+    bound : m/s
+        From `velocity_bound`.
+    """
+    fastest, unit = known_physics(inputs.job.physics).fastest, torch.ones((), dtype=torch.float64)
+    extremes = _extremes(inputs, earth_tensors(inputs))
+    return bound / max(float(fastest({**one, "vp": unit}).max()) for one in extremes)
+
+
+def _extremes(
+    inputs: Inputs, models: Mapping[str, torch.Tensor]
+) -> Iterator[dict[str, torch.Tensor]]:
+    """Earth models with what an inversion changes at its bounds, every combination of them."""
+    choices = []
     for name, values in models.items():
         bounds = allowed(inputs.job, name) if changes(inputs.job, name) else None
-        found[name] = values.double()
-        if bounds is not None:
-            found[name] = torch.full_like(found[name], bounds[1])
-    return found
+        at_bounds = [torch.tensor(one, dtype=torch.float64) for one in bounds or ()]
+        choices.append(at_bounds or [values.double()])
+    for combination in product(*choices):
+        yield dict(zip(models, combination, strict=True))
 
 
 def time_step(inputs: Inputs, bound: float, max_frequency: float) -> float:

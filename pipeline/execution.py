@@ -34,6 +34,7 @@ from wavepipe.pipeline.partial import Failure, Partial
 from wavepipe.pipeline.progress import counting, readable_seconds
 from wavepipe.pipeline.run_folder import RunFolder
 from wavepipe.pipeline.run_start import describe_run, find_workers, write_start
+from wavepipe.pipeline.scales import scaled_back
 from wavepipe.propagators.physics.names import PARAMETERS
 
 if TYPE_CHECKING:
@@ -272,15 +273,6 @@ class Run:
             tuple(replace(failure, shot=index[failure.shot]) for failure in failures),
             accepted,
         )
-
-
-def scaled_back(partial: Partial, scale: float) -> Partial:
-    """Gradients and images of a sum without their scale, in float64; illumination is relative."""
-    arrays = {
-        name: values if name == "illumination" else values / np.float64(scale)
-        for name, values in partial.arrays.items()
-    }
-    return replace(partial, arrays=arrays)
 
 
 def question_name(evaluation: str, survey: str, blocks: Sequence[tuple[int, ...]]) -> str:

@@ -70,8 +70,10 @@ def _begin(run: Run) -> Inversion:
     section = run.job.fwi
     if section is None:
         raise JobError("an inversion needs a section fwi in the job file.")
-    bound = run.plan.passes[0].propagation.velocity_bound
-    space = parameter_space(run.job, run.inputs.earth, run.inputs.mask, bound)
+    from wavepipe.pipeline.clock import highest_vp
+
+    highest = highest_vp(run.inputs, run.plan.passes[0].propagation.velocity_bound)
+    space = parameter_space(run.job, run.inputs.earth, run.inputs.mask, highest)
     return Inversion(run, section, space, space.project(space.pack(space.start)), list(run.shots))
 
 

@@ -52,7 +52,7 @@ def allowed(job: Job, name: str) -> tuple[float, float] | None:
 
 
 def parameter_space(
-    job: Job, earth: EarthModel, mask: NDArray[np.bool_], velocity_bound: float
+    job: Job, earth: EarthModel, mask: NDArray[np.bool_], highest_vp: float
 ) -> ParameterSpace:
     """Space that the job inverts in.
 
@@ -68,8 +68,8 @@ def parameter_space(
         Starting model.
     mask
         Where it may change.
-    velocity_bound : m/s
-        Highest velocity that the time step allows for.
+    highest_vp : m/s
+        That the time step allows for.
 
     Raises
     ------
@@ -87,18 +87,18 @@ def parameter_space(
         least = 1.0 if UNITS[name] == "1" else 0.0
         reference = max(float(np.abs(values).mean(dtype=np.float64)), least)
         scales[name] = update.step_scale * reference
-        most = _at_velocity(name, parameters.ties.get("vp"), velocity_bound)
+        most = _at_vp(name, parameters.ties.get("vp"), highest_vp)
         bounds[name] = update.bounds or _default_bounds(job, name, values, most)
     return ParameterSpace(start, mask, bounds, scales, parameters.ties)
 
 
-def _at_velocity(name: str, tie: Tie | None, velocity: float) -> float:
+def _at_vp(name: str, tie: Tie | None, vp: float) -> float:
     """Value of a parameter at which vp reaches a velocity; infinite where vp does not follow it."""
     if name == "vp":
-        return velocity
+        return vp
     if tie is None or tie.of != name:
         return np.inf
-    value = (velocity / tie.factor) ** (1.0 / tie.power)
+    value = (vp / tie.factor) ** (1.0 / tie.power)
     return float(np.nextafter(np.float32(value), np.float32(0.0)))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import torch
 
 from wavepipe.pipeline.clock import earth_tensors, sponge, whole_domain
 from wavepipe.pipeline.inputs import Inputs
@@ -118,15 +119,20 @@ def _check_grid(inputs: Inputs, passes: Sequence[Pass]) -> str:
         bandwidth(pass_wavelet(inputs, one.max_frequency), inputs.survey.dt, IN_EARNEST)
         for one in passes
     )
-    slowest, wave = slowest_wave(earth_tensors(inputs))
+    models, physics = earth_tensors(inputs), known_physics(inputs.job.physics)
+    slowest, wave = slowest_wave({**models, "vp": physics.slowest(models)})
     try:
         said = _judge(inputs, slowest, wave, highest)
     except DispersionError as error:
         raise DispersionError(_about_wavelet(inputs, str(error))) from error
     parameter = "vs" if wave == "S" else "vp"
     bounds = allowed(inputs.job, parameter)
-    if not said and bounds is not None and 0.0 < bounds[0] < slowest:
-        said += _slow_bound(inputs, parameter, bounds[0], wave, highest)
+    if not said and bounds is not None and bounds[0] > 0.0:
+        lowest = bounds[0]
+        if wave != "S":
+            lowest = float(physics.slowest({**models, "vp": torch.tensor(lowest)}).min())
+        if lowest < slowest:
+            said += _slow_bound(inputs, parameter, lowest, wave, highest)
     said += _check_clock(inputs.job.physics, passes, highest)
     if not said:
         return ""

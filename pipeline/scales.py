@@ -3,11 +3,17 @@
 A source of 1 N moves rock by some 1e-15 m/s a wavelength away, and a gradient is a product of two
 such wavefields: below the smallest number of float32. Everything is linear in the wavelet and in
 the data, and a power of two changes digits only where numbers underflow, so both are scaled, and
-the results scaled back.
+the results scaled back. Propagators keep their own products within range, but what they return,
+gradients and illumination, is as small as it is.
 """
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from wavepipe.pipeline.partial import Partial
 
 LARGEST = 100
 """Exponents of two are cut to this size: far from the limits of float32 itself."""
@@ -66,3 +72,12 @@ def wavefield_size(
 def residual_size(largest: Mapping[str, float], weights: Mapping[str, float]) -> float:
     """Size of weighted data, from the largest sample and the weight of each component."""
     return max((weights.get(name, 1.0) * size for name, size in largest.items()), default=0.0)
+
+
+def scaled_back(partial: Partial, scale: float) -> Partial:
+    """Gradients and images of a sum without their scale, in float64; illumination is relative."""
+    arrays = {
+        name: values if name == "illumination" else values / np.float64(scale)
+        for name, values in partial.arrays.items()
+    }
+    return replace(partial, arrays=arrays)

@@ -18,14 +18,16 @@ class Boundary:
 
     pml_width: int | Sequence[int] = 20
     """Thickness of the absorbing layers in cells: one for all faces or one per face, in the
-    order z0, z1, (y0, y1,) x0, x1. A free surface has none."""
+    order z0, z1, (y0, y1,) x0, x1. A free surface has none. Any other face of width 0 reflects: it
+    is rigid half a cell beyond the outermost nodes, without friction in a solid; of the scalar
+    equation, pressure is zero one cell beyond them."""
     pml_frequency: float | None = None
     """Hz; dominant frequency the layers are tuned to. None: the peak of the source spectrum."""
     free_surface: Sequence[str] = ()
     """Faces on which the pressure is zero, on the model's own outermost nodes."""
     inside: Sequence[str] = ()
     """Faces whose layer lies in the model's own outermost cells instead of beyond them, as in a
-    window cut from a larger model."""
+    window cut from a larger model. Points in it are damped, and a warning says so."""
     sponge: tuple[float, float] | None = None
     """Damping of every field in the layers: its strength at the outer edge relative to what they do
     across themselves, and the power of its profile. None: what a solid needs lest its layers grow

@@ -14,6 +14,7 @@ from wavepipe.propagators.backends import choose_backend
 from wavepipe.propagators.backends.sweep import Points
 from wavepipe.propagators.boundary import Boundary
 from wavepipe.propagators.checks import (
+    judge_damping,
     judge_dispersion,
     judge_free_faces,
     judge_interpolation,
@@ -146,7 +147,8 @@ def prepare(
         staggered=domain.staggered,
     )
     highest = bandwidth(samples, dt, SIGNIFICANT)
-    judge_dispersion(earth, domain.spacing, highest, domain.order, staggered=domain.staggered)
+    slow = {**earth, "vp": physics.slowest(earth)}
+    judge_dispersion(slow, domain.spacing, highest, domain.order, staggered=domain.staggered)
     if physics.lossy:
         options = replace(options, correct_time_dispersion=False)
     grid = _clock(dt, acquisition, domain, velocity, options, highest if physics.lossy else 0.0)
@@ -231,7 +233,7 @@ def _judge_points(domain: Domain, acquisition: Acquisition, physics: Physics) ->
     for named, what in ((acquisition.sources, "source"), (acquisition.receivers, "receiver")):
         for positions in named.values():
             check_positions(positions, *grid, what, free)
-            judge_interpolation(positions, *grid, domain.boundary, what)
+            judge_damping(positions, *grid, domain.boundary, what)
     if "pressure" in acquisition.receivers and not physics.solid:
         judge_free_faces(acquisition.receivers["pressure"], *grid, domain.boundary)
 
@@ -240,8 +242,11 @@ def _points(
     domain: Domain, program: Program, name: str, where: NDArray[np.float64], *, source: bool
 ) -> Points:
     port = _port(program.inputs if source else program.outputs, name)
+    half = program.halves[port.field]
+    what = "source" if source else "receiver"
+    judge_interpolation(where, domain.spacing, domain.model_shape, domain.boundary, what, half)
     enters = ("velocity" if port.inner else "stress") if source else ""
-    return domain.points(where, program.halves[port.field], enters=enters)
+    return domain.points(where, half, enters=enters)
 
 
 def _clock(

@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from wavepipe.propagators.axes import axis_name, face_names
 from wavepipe.propagators.boundary import Boundary
 from wavepipe.propagators.errors import DispersionError, GeometryError, ModelError, OptionError
 from wavepipe.propagators.interpolation import HALF_WIDTH, ON_GRID
@@ -157,26 +158,81 @@ def judge_interpolation(
     shape: tuple[int, ...],
     boundary: Boundary,
     what: str,
+    half: Sequence[int] = (),
 ) -> None:
-    """Warn of points between nodes whose interpolation is cut by a face without a layer."""
+    """Warn of points between nodes whose interpolation is cut by a face without a layer.
+
+    Parameters
+    ----------
+    positions : (n_shots, n, ndim), m
+    what
+        The points, as in ``"source"``.
+    half
+        Axes along which their component's nodes lie half a cell after the grid's.
+    """
+    widths = boundary.widths(len(shape))
     for axis, margin in enumerate(boundary.margins(len(shape))):
-        cells = positions[..., axis] / spacing[axis]
+        staggered = axis in half
+        cells = positions[..., axis] / spacing[axis] - 0.5 * staggered
         between = np.abs(cells - np.rint(cells)) > ON_GRID
         for side, beyond in enumerate(margin):
             if boundary.is_free(axis, side, len(shape)):
                 continue
-            room = cells if side == 0 else shape[axis] - 1 - cells
+            last = shape[axis] - 1 - (staggered and not widths[axis][side])
+            room = cells if side == 0 else last - cells
             cut = between & (room + beyond < HALF_WIDTH - 1)
             if cut.any():
                 shot, point = (int(i) for i in np.argwhere(cut)[0])
+                nodes = "the nodes of its component (half a cell beside the model's)"
+                wrong = "half" if float(room[cut].min()) + beyond < 0 else "a fifth"
                 warnings.warn(
-                    f"shot {shot}: {what} {point} lies between nodes, {room[shot, point]:.2g} "
-                    f"cells from a face with {beyond} cells of layer beyond the model: its "
-                    f"interpolation over {HALF_WIDTH} cells is cut, and its amplitude is wrong by "
-                    "up to a fifth. Put it on a node, or give that face a layer.",
+                    f"shot {shot}: {what} {point} lies between {nodes if staggered else 'nodes'}, "
+                    f"{room[shot, point]:.2g} cells from the last beside a face with {beyond} "
+                    f"cells of layer beyond the model: its interpolation over {HALF_WIDTH} cells "
+                    f"is cut, and its amplitude is wrong by up to {wrong}. Put it on a node, or "
+                    "give that face a layer.",
                     stacklevel=to_the_user(),
                 )
                 return
+
+
+def judge_damping(
+    positions: NDArray[np.float64],
+    spacing: tuple[float, ...],
+    shape: tuple[int, ...],
+    boundary: Boundary,
+    what: str,
+) -> None:
+    """Warn of points in an absorbing layer that is made of the model's own cells.
+
+    Parameters
+    ----------
+    positions : (n_shots, n, ndim), m
+    what
+        The points, as in ``"source"``.
+    """
+    ndim = len(shape)
+    for number, face in enumerate(face_names(ndim)):
+        axis, side = divmod(number, 2)
+        if face not in boundary.inside:
+            continue
+        width, last = boundary.widths(ndim)[axis][side], shape[axis] - 1
+        cells = positions[..., axis] / spacing[axis]
+        damped = (last - cells if side else cells) < width - ON_GRID
+        if not damped.any():
+            continue
+        shot, point = (int(i) for i in np.argwhere(damped)[0])
+        letters = ", ".join(axis_name(a, ndim) for a in range(ndim))
+        place = ", ".join(f"{x:.10g}" for x in positions[shot, point])
+        edge = (last - width if side else width) * spacing[axis]
+        warnings.warn(
+            f"shot {shot}: {what} {point} at ({letters}) = ({place}) m and "
+            f"{int(damped.sum()) - 1} others lie in the absorbing layer {face}, which takes the "
+            f"model's own cells {'from' if side else 'up to'} {axis_name(axis, ndim)} = {edge:g} "
+            "m: waves are damped there, and amplitudes wrong. Move them out of it, or leave "
+            f"{face} out of the boundary's inside.",
+            stacklevel=to_the_user(),
+        )
 
 
 def described(value: object) -> str:

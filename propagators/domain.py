@@ -23,8 +23,7 @@ from wavepipe.propagators.stencil.page import Face, Page
 from wavepipe.propagators.stencil.program import Program
 
 VECTOR = 16
-"""Slabs along the fastest axis are whole vectors of this many cells: no scalar remainder.
-In 3-D, where memory and not arithmetic limits, half of it: narrower slabs."""
+"""Slabs along the fastest axis begin and end at multiples of this many cells: no remainder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +128,10 @@ class Domain:
 
         def face(axis: int, side: int, width: int) -> Face:
             slab = width + self.order // 2 if width else 0
-            vector = VECTOR if self.ndim == 2 else VECTOR // 2
-            if axis == self.ndim - 1:
-                slab = -(-slab // vector) * vector
-            slab = min(slab, self.shape[axis])
+            n = self.shape[axis]
+            if slab and axis == self.ndim - 1:
+                slab += (n - slab if side else -slab) % VECTOR
+            slab = min(slab, n)
             return Face(slab, self.free[axis][side], self.sponge[0] > 0)
 
         return tuple(
@@ -226,13 +225,16 @@ class Domain:
         return Points(first, spread.rowptr, spread.cells + low, spread.weights)
 
     def _face_kinds(self, half: Sequence[int], enters: str) -> dict[str, FaceKind]:
-        """What the free faces do to a field."""
+        """What the faces without a layer do to a field."""
         kinds: dict[str, FaceKind] = {}
+        widths = self.boundary.widths(self.ndim)
         for axis, side in product(range(self.ndim), (0, 1)):
-            if not self.free[axis][side]:
+            if widths[axis][side]:
                 continue
             kind: FaceKind = "even" if axis in half else "odd"
-            if self.solid:
+            if not self.free[axis][side]:
+                kind = "bare"
+            elif self.solid:
                 # On the face itself normal strain follows from the others: no source of stress.
                 inside = enters == "stress" and axis not in half
                 kind = "inside" if inside else "one-sided"

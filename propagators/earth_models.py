@@ -216,7 +216,7 @@ def step_velocity(
     jumps = SAFETY * contrast_velocity(earth, spacing, order) if staggered else 0.0
     if bound is None:
         return max(fastest, jumps)
-    if not bound >= fastest:
+    if not bound * _ROUNDING >= fastest:
         raise ModelError(
             f"vp reaches {fastest:.6g} m/s, beyond velocity_bound = {bound:.6g} m/s that fixes the "
             "time step. Raise velocity_bound or bound the model."

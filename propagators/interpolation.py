@@ -20,6 +20,7 @@ A free face is a row of nodes. What its mirror image does to a component is said
 - ``"even"``: the same without the sign (acoustic particle velocity across the face).
 - ``"one-sided"``: nothing is known beyond (elastic velocities and stresses). Points whose stencil
   would cross the face are read from the rows inside (`wavepipe.propagators.surface_weights`).
+- ``"bare"``: neither free nor with a layer; weights beyond it are cut.
 - ``"inside"``: one-sided from the rows after the face's own, which does not take part (sources of
   normal traction: on the face the normal strain follows from the others).
 """
@@ -47,7 +48,7 @@ ON_GRID = 1e-4
 
 _BLOCK = 512
 
-FaceKind = Literal["odd", "even", "one-sided", "inside"]
+FaceKind = Literal["odd", "even", "one-sided", "inside", "bare"]
 _ONE_SIDED = ("one-sided", "inside")
 
 
@@ -87,11 +88,11 @@ def point_weights(
     half : sequence of int
         Axes along which the component's nodes lie half a cell after the grid's.
     faces : mapping of str to str
-        Free faces, such as ``"z0"`` (row 0) or ``"z1"`` (the last row), and what they do to the
-        component: ``"odd"``, ``"even"``, ``"one-sided"`` or ``"inside"``.
+        Faces without a layer, such as ``"z0"`` (row 0) or ``"z1"`` (the last row), and what they do
+        to the component: ``"odd"``, ``"even"``, ``"one-sided"``, ``"inside"`` or ``"bare"``.
     margin : sequence of (int, int), (ndim,), cells
         How far the grid goes on before and after the model; weights beyond it are cut. None: it
-        ends with the model. A free face has no nodes beyond it, whatever its margin.
+        ends with the model. A face of `faces` has no nodes beyond it, whatever its margin.
     half_width : int
         Cells on each side.
 

@@ -136,6 +136,24 @@ def test_a_point_between_nodes_beside_a_bare_face_is_pointed_out():
     scalar(**arguments(source_positions=[[[5.0, 100.0]]]))
 
 
+@pytest.mark.parametrize(
+    ("face", "damped", "good", "limit"),
+    [("z0", 90.0, 100.0, "up to z = 100"), ("z1", 200.0, 190.0, "from z = 190")],
+)
+def test_points_in_a_layer_inside_the_model_are_pointed_out(face, damped, good, limit):
+    """They are damped there; on the layer's inner edge nothing is."""
+    layers = Boundary(10, inside=(face,))
+    away = {"source_positions": [[[good, 100.0]]], "receiver_positions": [[[good, 100.0]]]}
+    for points in ("source_positions", "receiver_positions"):
+        what = points.removesuffix("_positions")
+        said = (
+            rf"shot 0: {what} 0 at \(z, x\) = \({damped:g}, 200\) m and 0 .* {face}, .* {limit} m"
+        )
+        with pytest.warns(UserWarning, match=said):
+            scalar(**arguments(boundary=layers, **away | {points: [[[damped, 200.0]]]}))
+    scalar(**arguments(boundary=layers, **away))
+
+
 def test_numbers_of_numpy_are_numbers():
     """As they come out of arrays and files."""
     plain = scalar(**arguments())["pressure"]

@@ -6,16 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from toy_jobs import toy_job, write_models
 
+from wavepipe.pipeline.clock import highest_vp
 from wavepipe.pipeline.cluster import InProcess
 from wavepipe.pipeline.errors import JobError
 from wavepipe.pipeline.inputs import Inputs, read_inputs
+from wavepipe.pipeline.inverted_parameters import parameter_space
 from wavepipe.pipeline.machine import Machine
 from wavepipe.pipeline.modelling import model_survey
 from wavepipe.pipeline.passes import pass_wavelet
 from wavepipe.pipeline.plan import make_plan, shot_windows
 from wavepipe.propagators.errors import DispersionError, StabilityError
+from wavepipe.propagators.physics.catalogue import known_physics
 from wavepipe.propagators.stability import stable_time_step
 
 SMALL = Machine(n_workers=2, cores=2, memory=4_000_000_000)
@@ -44,6 +48,29 @@ def test_the_time_step_of_an_inversion_is_that_of_its_bounds(folder):
 def test_a_velocity_bound_below_what_the_job_allows_is_refused(folder):
     with pytest.raises(JobError, match="bounds allow 2600 m/s"):
         make_plan(inputs(folder, "fwi", propagator__velocity_bound=2500.0), SMALL)
+
+
+def test_the_bounds_of_an_inversion_without_any_stay_within_the_velocity_of_its_step(folder):
+    """Of the fastest wave, which in an anisotropic or a lossy medium is faster than vp."""
+    for physics, others, name, bounds in (
+        ("acoustic_vti", {"epsilon": 0.2, "delta": 0.1}, "epsilon", [0.1, 0.3]),
+        ("viscoacoustic", {"q": 30.0}, "q", [20.0, 80.0]),
+    ):
+        read = inputs(
+            folder,
+            "fwi",
+            physics=physics,
+            **{f"earth_model__{n}": {"constant": v} for n, v in {"rho": 1e3, **others}.items()},
+            fwi__parameters={"vp": {}, name: {"bounds": bounds}},
+        )
+        bound = make_plan(read, SMALL).passes[0].propagation.velocity_bound
+        space = parameter_space(read.job, read.earth, read.mask, highest_vp(read, bound))
+        model = space.unpack(space.project(9.0 * space.pack(space.start)))
+        if physics == "viscoacoustic":
+            model["q"][...] = bounds[0]  # more losses, faster high frequencies
+        tensors = {name: torch.from_numpy(values) for name, values in model.items()}
+        fastest = known_physics(physics).fastest(tensors)[torch.from_numpy(space.mask)]
+        assert bound * (1 - 1e-5) < float(fastest.max()) < bound * (1 + 1e-6)
 
 
 def test_a_wavelet_too_fast_for_the_sample_interval_is_judged(folder):
@@ -114,6 +141,20 @@ def test_a_grid_too_coarse_is_refused_and_a_coarse_one_is_judged(folder):
     plan = make_plan(inputs(folder, "model", wavelet__ricker__peak_frequency=20.0), SMALL)
     assert "phase velocity is wrong" in plan.verdict
     assert make_plan(inputs(folder, "model"), SMALL).verdict == ""
+
+
+def test_a_grid_is_judged_by_the_slowest_direction(folder):
+    """An anisotropy that halves the velocity sideways is as bad as twice the frequency."""
+    for anisotropy, verdict in ((-0.375, "Hz at 750 m/s"), (0.0, "")):
+        given = {"rho": 1e3, "epsilon": anisotropy, "delta": anisotropy}
+        read = inputs(
+            folder,
+            "model",
+            physics="acoustic_vti",
+            **{f"earth_model__{name}": {"constant": value} for name, value in given.items()},
+        )
+        found = make_plan(read, SMALL).verdict
+        assert verdict in found if verdict else not found
 
 
 def test_a_step_beyond_the_limit_is_refused(folder):

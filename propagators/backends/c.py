@@ -1,7 +1,6 @@
 """The compiled back-end: C emitted for a program, one native call for all its steps."""
 
 import ctypes
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,11 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wavepipe.propagators.backends.caches import cache_bytes
 from wavepipe.propagators.backends.compiler import load
 from wavepipe.propagators.backends.emit_c import emit
+from wavepipe.propagators.backends.emit_driver import MOST_STEPS
 from wavepipe.propagators.backends.layout import (
     LINE,
-    farthest,
     layouts,
     rounded,
     vector_length,
@@ -23,8 +23,11 @@ from wavepipe.propagators.backends.ports import Arrays, PointStruct, box_of, por
 from wavepipe.propagators.backends.source import Source
 from wavepipe.propagators.backends.sweep import Sweep, SweepResult
 
-STRIP_BYTES = 500_000
-"""Of the planes a stencil reads and writes: about half of a core's second-level cache."""
+BANDS = (8, 16, 32)
+"""Rows of a 2-D grid that one part of a step takes before the next does."""
+
+SHORTEST_STRIP = 8
+"""Lines of a plane."""
 
 _C_NAMES = {torch.float32: "float", torch.float64: "double"}
 
@@ -74,20 +77,28 @@ class _Plan:
 
 
 def _plan(sweep: Sweep, source: Source, arrays: Arrays) -> _Plan:
-    """Blocks of steps as large as the cache and the number of threads allow.
+    """Blocks of steps as large as the caches allow.
 
     A 2-D grid sits in a core's cache, so a shot per thread needs no barriers; in 3-D the shots
     would compete for memory bandwidth.
     """
     shape, threads = sweep.program.shape, torch.get_num_threads()
-    if len(shape) == 2:
-        by_shot = sweep.n_shots >= threads
-        threads = min(threads, sweep.n_shots if by_shot else shape[0])
-        block = int(os.environ.get("BLOCK", "1"))
-        return _Plan(by_shot, threads, block, 1, int(os.environ.get("BAND", "1000")))
-    threads = min(threads, shape[0])
-    block = int(os.environ.get("BLOCK", "1"))
-    return _Plan(False, threads, block, int(os.environ.get("STRIP", "1000")), 1)
+    itemsize, ndim = sweep.dtype.itemsize, len(shape)
+    by_shot = ndim == 2 and sweep.n_shots >= threads
+    threads = min(threads, sweep.n_shots if by_shot else shape[0])
+    elements = sum(place.size for name, place in arrays.layout.items() if len(place.box) == ndim)
+    plane = elements * itemsize // shape[0]
+    lines = shape[1] if ndim == 3 else 1
+    for steps in range(MOST_STEPS, 0, -1):
+        lag = steps * source.lag
+        band = max(n for n in BANDS if n == BANDS[0] or (lag + n) * plane <= cache_bytes(2))
+        strip = cache_bytes(3) * lines // ((lag + source.lag) * plane)
+        fits = strip >= min(2 * lag, lines) if ndim == 3 else (lag + band) * plane < cache_bytes(3)
+        if fits:
+            break
+    if ndim == 2:
+        return _Plan(by_shot, threads, steps, 1, band)
+    return _Plan(by_shot, threads, steps, min(max(strip, SHORTEST_STRIP), lines), 1)
 
 
 def _call(
@@ -104,7 +115,7 @@ def _call(
     lines = shape[1] if len(shape) == 3 else 1
     numbers = [sweep.n_shots, sweep.n_steps, 0, sweep.n_steps, plan.block, stride]
     numbers += [sweep.backwards, plan.by_shot, plan.threads]
-    numbers += [shape[0], lines, min(plan.strip, lines), plan.band]
+    numbers += [shape[0], lines, plan.strip, plan.band]
     pointers, per_shot, per_slot, strides = [], [], [], list[int]()
     for name in source.arrays:
         layout, memory = arrays.layout[name], arrays.memory[name]

@@ -12,8 +12,8 @@ from wavepipe.propagators.backends.source import Source
 from wavepipe.propagators.stencil.program import Program, Swap
 from wavepipe.propagators.stencil.schedule import lag_of_next_step, lags
 
-MOST_STEPS = 8
-"""Of a block."""
+MOST_STEPS = 4
+"""Of a block; more have not been faster."""
 
 HEADER = """\
 #include <stddef.h>
@@ -133,6 +133,7 @@ def time_loop(
     accesses = [[part.access for part in parts] for parts in kinds]
     between = (*plain.swaps_after, *plain.swaps_before)
     most = max(len(parts) for parts in kinds)
+    source.lag = lag_of_next_step(accesses, between)
     lines = [_SWEEP, GATHER]
     for index, (parts, touched) in enumerate(zip(kinds, accesses, strict=True)):
         table = ", ".join(
@@ -140,7 +141,7 @@ def time_loop(
         )
         lines.append(f"static const part_entry step{index}[] = {{ {table} }};")
     lines += [
-        f"static const long lag_of_step = {lag_of_next_step(accesses, between)};",
+        f"static const long lag_of_step = {source.lag};",
         "",
         "/* I: n_shots n_steps begin end block stride backwards by_shot threads, then",
         "   planes lines strip band. Runs the steps begin ... end - 1 of a shot. */",

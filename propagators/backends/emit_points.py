@@ -1,8 +1,8 @@
 """C source of the points of a step: where receivers read, and where sources are added.
 
-Points are cut into rows: what a point has on one line of the grid. A sweep meets a row when it passes
-that line, so points are parts of a step like any other; what the rows of a point have read is
-added up afterwards, in an order that no division of the grid changes.
+Points are cut into rows: what a point has on one line of the grid. A sweep meets a row when it
+passes that line, so points are parts of a step like any other; what the rows of a point have read
+is added up afterwards, in an order that no division of the grid changes.
 """
 
 from collections.abc import Sequence
@@ -131,9 +131,8 @@ def _rows(number: int) -> list[str]:
 def _part(
     function: str, lines: list[str], updates: list[Update], program: Program
 ) -> tuple[Part, str]:
-    head = (
-        f"static void {function}(const frame *f, long z_begin, long z_end, long y_begin, long y_end)"
-    )
+    ends = "long z_begin, long z_end, long y_begin, long y_end"
+    head = f"static void {function}(const frame *f, {ends})"
     text = "\n".join([head, "{", *lines, "}"])
     return Part(function, access(updates, range(program.ndim - 1))), text
 

@@ -43,20 +43,16 @@ static inline vector chosen(mask inside, vector yes, vector no)
 _INTEGERS = {"float": "int", "double": "long long"}
 
 
-def vectors(dtype: str, ndim: int, reach: int) -> str:
-    """Types, loads and stores; loads of the vector up to `reach` points aside.
-
-    In 3-D, whose many streams come from memory, half vectors are as fast as whole ones.
-    """
-    lanes = LINE // {"float": 4, "double": 8}[dtype]
-    widest = LINE if ndim == 2 else LINE // 2
+def vectors(dtype: str, reach: int) -> str:
+    """Types, loads and stores; loads of the vector up to `reach` points aside."""
+    size = {"float": 4, "double": 8}[dtype]
+    count = LINE // size
     text = (
-        _TYPES.replace("WIDEST", str(widest))
+        _TYPES.replace("WIDEST", str(LINE))
         .replace("LINE_BYTES", str(LINE))
         .replace("INTEGER", _INTEGERS[dtype])
-        .replace("NUMBERS", ", ".join(map(str, range(lanes))))
+        .replace("NUMBERS", ", ".join(map(str, range(count))))
     )
-    count = lanes * widest // LINE
     moves = [k for k in range(-reach, reach + 1) if k]
     shuffled = [_shuffled(k, count) for k in moves]
     loaded = [_loaded(k) for k in moves]

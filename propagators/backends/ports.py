@@ -2,6 +2,7 @@
 
 import ctypes
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,7 +121,7 @@ def _output(
     row = np.argsort(owner, kind="stable")
     rows = np.searchsorted(owner[row], np.arange(points.count + 1))
     partial = np.empty((block, len(row)), dtype=_kind(sweep))
-    kept = {
+    kept: dict[str, NDArray[Any]] = {
         "plane": entries.plane,
         "line": entries.line,
         "rowptr": entries.rowptr,
@@ -142,7 +143,7 @@ def _input(port: Port, sweep: Sweep, arrays: Arrays, alive: list[object]) -> Poi
     cells = entries.cells[entries.rowptr[:-1]]
     offset = _dot(cells, arrays.layout[port.field])
     grid = next((n for n, _ in port.factors), None)
-    kept = {
+    kept: dict[str, NDArray[Any]] = {
         "plane": entries.plane,
         "line": entries.line,
         "rowptr": entries.rowptr,
@@ -155,7 +156,7 @@ def _input(port: Port, sweep: Sweep, arrays: Arrays, alive: list[object]) -> Poi
 
 
 def _struct(
-    arrays: dict[str, NDArray[np.generic]],
+    arrays: dict[str, NDArray[Any]],
     data: Tensor,
     n_points: int,
     n_rows: int,

@@ -5,6 +5,9 @@ compression: p_t = k ((1 + 2 epsilon) e_h + sqrt(1 + 2 delta) e_z), r_t = k (sqr
 + e_z); rho v_t + grad (p or r) = f.
 """
 
+from collections.abc import Mapping
+
+import torch
 from torch import Tensor
 
 from wavepipe.propagators.medium import Medium
@@ -36,11 +39,30 @@ def coefficients(medium: Medium) -> dict[str, Tensor]:
     """Stiffnesses on the nodes, and buoyancy halfway between them."""
     step, rho = medium.time_step, medium["rho"]
     bulk = step * rho * medium["vp"] ** 2
-    across = bulk * (1 + 2 * medium["delta"]).sqrt()
     buoyancies = {f"b_{a}": step / medium.mean(rho, axis) for axis, a in enumerate(medium.letters)}
     return {
         "bulk": bulk,
         "along": bulk * (1 + 2 * medium["epsilon"]),
-        "across": across,
+        "across": bulk * (1 + 2 * medium["delta"]).sqrt(),
         **buoyancies,
     }
+
+
+def fastest_velocity(models: Mapping[str, Tensor]) -> Tensor:
+    """Of all directions: up and down or sideways, since delta is at most epsilon."""
+    return models["vp"] * (1 + 2 * models["epsilon"].clamp(min=0)).sqrt()
+
+
+def slowest_velocity(models: Mapping[str, Tensor]) -> Tensor:
+    """Of compressional waves in all directions.
+
+    With s the squared sine of the angle from the vertical, ``a = (v / vp)^2`` is the larger root of
+    ``a^2 - (1 + 2 epsilon s) a + 2 (epsilon - delta) s (1 - s) = 0``. Its slope vanishes where
+    ``a epsilon = (epsilon - delta) (1 - 2 s)``, if that is a direction.
+    """
+    epsilon, delta = models["epsilon"], models["delta"]
+    ends = (1 + 2 * epsilon).clamp(max=1)
+    excess = (epsilon - delta).clamp(min=1e-9)
+    between = (1 + epsilon + (1 + 2 * delta).sqrt()) / (2 + epsilon**2 / excess)
+    oblique = (between * epsilon).abs() < excess
+    return models["vp"] * torch.where(oblique, torch.minimum(ends, between), ends).sqrt()

@@ -35,6 +35,8 @@ class Physics:
     """Refuses earth models, each (n_shots or 1, *shape), that cannot be propagated."""
     fastest: Callable[[Models], Tensor] = lambda models: models["vp"]
     """Velocity of the fastest wave at any frequency, in any direction, m/s."""
+    slowest: Callable[[Models], Tensor] = lambda models: models["vp"]
+    """Velocity of the slowest compressional wave that sources send out, in any direction, m/s."""
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -69,7 +71,8 @@ PHYSICS = {
         acoustic_vti.coefficients,
         ("bulk", "along"),
         judge=lambda models: judge_vti(models["epsilon"], models["delta"]),
-        fastest=lambda models: models["vp"] * (1 + 2 * models["epsilon"].clamp(min=0)).sqrt(),
+        fastest=acoustic_vti.fastest_velocity,
+        slowest=acoustic_vti.slowest_velocity,
     ),
     "viscoacoustic": Physics(
         "viscoacoustic",

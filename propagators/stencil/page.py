@@ -1,20 +1,18 @@
 """What the author of a physics writes with: fields, coefficients, derivatives, updates.
 
 The page says what a derivative is of and where; absorbing layers and free surfaces are added here,
-so that no physics mentions them. Layers are convolutional perfectly matched layers in slabs:
-each derivative d/dx becomes d/dx + psi with ``psi = a psi + b d/dx`` in the layer only.
-(Komatitsch and Martin 2007; for second derivatives Pasalic and McGarry 2010.)
+so that no physics mentions them.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 
 from wavepipe.propagators.axes import axis_name
-from wavepipe.propagators.stencil.derivatives import (
-    first_derivative_weights,
-    second_derivative_weights,
-    staggered_weights,
+from wavepipe.propagators.stencil.differences import (
+    field_value,
+    offset,
+    second_difference,
+    staggered_difference,
 )
 from wavepipe.propagators.stencil.expression import (
     Coefficient,
@@ -25,13 +23,12 @@ from wavepipe.propagators.stencil.expression import (
     total,
 )
 from wavepipe.propagators.stencil.free_faces import closure
+from wavepipe.propagators.stencil.layers import Layer
 from wavepipe.propagators.stencil.program import (
     DISCARDED,
     ONE,
     Box,
     Keep,
-    Monomial,
-    Offset,
     Port,
     Program,
     Swap,
@@ -40,6 +37,7 @@ from wavepipe.propagators.stencil.program import (
     monomial,
     multiply,
     rename_after,
+    within,
 )
 
 
@@ -91,6 +89,12 @@ class Page:
         self._inputs: list[Port] = []
         self._outputs: list[Port] = []
         self._vanishing: set[str] = set()
+        self._layers = [
+            Layer(axis, side, face.slab, f"{self.letters[axis]}{side}", order, spacing)
+            for axis in self.axes
+            for side, face in enumerate(faces[axis])
+            if face.slab
+        ]
 
     def solid(self) -> None:
         """No field has a symmetry about a free face: differences there are one-sided.
@@ -123,7 +127,7 @@ class Page:
             on_nodes = axis not in half
             vanishes = on_nodes and (axis in zero or not self._solid)
             first = int(low.free and vanishes)
-            last = self.shape[axis] - int(high.free and (vanishes or not on_nodes))
+            last = self.shape[axis] - int((high.free and vanishes) or not (on_nodes or high.slab))
             box.append((first, last))
         self._fields[name] = tuple(box)
         return self._value(name)
@@ -147,17 +151,14 @@ class Page:
     def derivative(self, of: Expression, axis: int) -> Expression:
         """d/dx along `axis`, half a cell to the side of `of`'s points."""
         name = field_of(of)
-        forward = 0 if axis in self._halves[name] else 1
-        taps = [
-            (self._offset(axis, s * k - (s + 1) // 2 + forward), s * weight / self.spacing[axis])
-            for k, weight in enumerate(staggered_weights(self.order), start=1)
-            for s in (-1, 1)
-        ]
-        return Expression((Piece(Term(1.0, ONE, tuple(taps), ONE, name), axis),))
+        after = axis not in self._halves[name]
+        term = staggered_difference(name, axis, self.order, self.spacing, after=after)
+        return Expression((Piece(term, axis),))
 
     def second_derivative(self, of: Expression, axis: int) -> Expression:
         """d2/dx2 along `axis`, centred."""
-        return Expression((Piece(self._second(field_of(of), axis), axis, second=True),))
+        term = second_difference(field_of(of), axis, self.order, self.spacing)
+        return Expression((Piece(term, axis, second=True),))
 
     def laplacian(self, of: Expression) -> Expression:
         """Sum of the second derivatives along every axis."""
@@ -254,11 +255,8 @@ class Page:
                         f"{name!r} is read after its update, before {port.name!r} enters"
                     )
 
-    def _offset(self, axis: int, distance: int) -> Offset:
-        return tuple(distance if a == axis else 0 for a in self.axes)
-
     def _value(self, name: str) -> Expression:
-        return Expression((Piece(Term(1.0, ONE, ((self._offset(0, 0), 1.0),), ONE, name)),))
+        return Expression((Piece(field_value(name, len(self.axes))),))
 
     def _place(self, piece: Piece) -> tuple[int, ...]:
         """Axes along which a piece lies half a cell after the nodes."""
@@ -266,22 +264,6 @@ class Page:
         if piece.axis is not None and not piece.second:
             half ^= {piece.axis}
         return tuple(sorted(half))
-
-    def _second(self, name: str, axis: int) -> Term:
-        centre, *side = second_derivative_weights(self.order)
-        per_area = 1 / self.spacing[axis] ** 2
-        taps = [(self._offset(axis, 0), centre * per_area)]
-        for k, weight in enumerate(side, start=1):
-            taps += [(self._offset(axis, s * k), weight * per_area) for s in (-1, 1)]
-        return Term(1.0, ONE, tuple(taps), ONE, name)
-
-    def _first(self, name: str, axis: int) -> Term:
-        taps = [
-            (self._offset(axis, s * k), s * weight / self.spacing[axis])
-            for k, weight in enumerate(first_derivative_weights(self.order), start=1)
-            for s in (-1, 1)
-        ]
-        return Term(1.0, ONE, tuple(taps), ONE, name)
 
     def _close_free_faces(self, target: str, term: Term, axis: int, second: bool) -> list[Update]:
         """What rows near a free face add to a derivative: its taps beyond the face read zero.
@@ -309,15 +291,15 @@ class Page:
                 if lo <= row < hi:
                     by_offset.setdefault(column - row, {})[row] = weight
             terms = []
-            for offset, weights in sorted(by_offset.items()):
-                name = f"free_{place}_{'m' if offset < 0 else 'p'}{abs(offset)}"
+            for distance, weights in sorted(by_offset.items()):
+                name = f"free_{place}_{'m' if distance < 0 else 'p'}{abs(distance)}"
                 profile = [0.0] * self.shape[axis]
                 for row, weight in weights.items():
                     profile[row] = weight
                 self._coefficients[name] = (axis,)
                 self._profiles[name] = tuple(profile)
                 left = multiply(term.left, monomial({name: 1}))
-                taps = ((self._offset(axis, offset), 1.0),)
+                taps = ((offset(axis, distance, len(self.axes)), 1.0),)
                 terms.append(replace(term, scale=term.scale * sign, left=left, taps=taps))
             rows = [row for weights in by_offset.values() for row in weights]
             if rows:
@@ -326,50 +308,26 @@ class Page:
         return updates
 
     def _absorb(self, target: str, term: Term, axis: int, second: bool) -> list[Update]:
-        """The layer's corrections to a derivative, in the slab of each absorbing face.
-
-        The memory of a layer is updated at once, before the field it corrects.
-        """
+        """The corrections of the layers to a derivative; their memories are updated at once."""
         corrections = []
-        for side, face in enumerate(self.faces[axis]):
-            if face.slab:
-                place = f"{self.letters[axis]}{side}"
-                absorb = self._absorb_second if second else self._absorb_first
-                corrections.append(absorb(target, term, axis, side, face.slab, place))
+        box = self._fields[target]
+        for layer in (one for one in self._layers if one.axis == axis):
+            if second:
+                found = layer.absorb_second(target, term, box, self._fields[term.field])
+            else:
+                half = axis not in self._halves[term.field]  # the field's derivative, then
+                found = layer.absorb_first(target, term, box, half=half)
+            if found.memories.keys() & self._fields.keys():
+                raise ValueError(
+                    f"the derivative behind {', '.join(found.memories)} is taken twice: name it "
+                    "once with `local`"
+                )
+            self._fields |= found.memories
+            self._vanishing |= found.memories.keys()
+            self._coefficients |= dict.fromkeys(found.profiles, (axis,))
+            self._updates += found.before
+            corrections.append(found.correction)
         return corrections
-
-    def _absorb_second(
-        self, target: str, term: Term, axis: int, side: int, cells: int, place: str
-    ) -> Update:
-        box = self._slab(self._fields[term.field], axis, side, cells)
-        psi, zeta = (f"{kind}_{term.field}_{place}" for kind in ("psi", "zeta"))
-        decay, drive = self._layer(axis, place)
-        self._remember(psi, box)
-        self._remember(zeta, box)
-        d_field, d_psi = self._first(term.field, axis), self._first(psi, axis)
-        second = self._second(term.field, axis)
-        self._updates += [
-            Update(psi, (replace(d_field, left=drive),), box, decay),
-            Update(zeta, (replace(second, left=drive), replace(d_psi, left=drive)), box, decay),
-        ]
-        added = (d_psi, *(p.term for p in self._value(zeta).pieces))
-        return Update(
-            target,
-            tuple(replace(t, left=term.left, scale=term.scale) for t in added),
-            within(self._fields[target], axis, box[axis]),
-        )
-
-    def _absorb_first(
-        self, target: str, term: Term, axis: int, side: int, cells: int, place: str
-    ) -> Update:
-        box = self._slab(self._fields[target], axis, side, cells)
-        psi = f"psi_{term.field}_{place}"
-        on_nodes = axis in self._halves[term.field]  # the derivative lies on the other points
-        decay, drive = self._layer(axis, place if on_nodes else f"{place}h")
-        self._remember(psi, box)
-        self._updates.append(Update(psi, (replace(term, scale=1.0, left=drive),), box, decay))
-        (added,) = (p.term for p in self._value(psi).pieces)
-        return Update(target, (replace(added, left=term.left, scale=term.scale),), box)
 
     def _soaked(self) -> list[Update]:
         """The updates, and after those of the fields ahead, and of the others, their damping."""
@@ -386,37 +344,8 @@ class Page:
     def _soak(self, names: Sequence[str]) -> list[Update]:
         """Damp fields in the slabs that are sponges, face by face: one loop for all of them."""
         updates = []
-        for axis, side in product(self.axes, (0, 1)):
-            face = self.faces[axis][side]
-            if face.sponge and face.slab:
-                profile = f"g_{self.letters[axis]}{side}"
-                self._coefficients[profile] = (axis,)
-                keep = Keep(1.0, monomial({profile: 1}))
-                for name in names:
-                    box = self._slab(self._fields[name], axis, side, face.slab)
-                    updates.append(Update(name, (), box, keep))
+        for layer in self._layers:
+            if self.faces[layer.axis][layer.side].sponge:
+                self._coefficients[layer.damping] = (layer.axis,)
+                updates += [layer.damp(name, self._fields[name]) for name in names]
         return updates
-
-    def _layer(self, axis: int, place: str) -> tuple[Keep, Monomial]:
-        """Decay and drive of a layer's memory."""
-        a, b = f"a_{place}", f"b_{place}"
-        self._coefficients |= {a: (axis,), b: (axis,)}
-        return Keep(1.0, monomial({a: 1})), monomial({b: 1})
-
-    def _remember(self, name: str, box: Box) -> None:
-        if name in self._fields:
-            raise ValueError(
-                f"the derivative behind {name!r} is taken twice: name it once with `local`"
-            )
-        self._fields[name] = box
-        self._vanishing.add(name)
-
-    def _slab(self, box: Box, axis: int, side: int, cells: int) -> Box:
-        lo, hi = box[axis]
-        cells = min(cells, hi - lo)
-        return within(box, axis, (lo, lo + cells) if side == 0 else (hi - cells, hi))
-
-
-def within(box: Box, axis: int, cells: tuple[int, int]) -> Box:
-    """`box` with another range along `axis`."""
-    return tuple(cells if a == axis else b for a, b in enumerate(box))

@@ -48,6 +48,11 @@ def meet(a: Box, b: Box) -> Box:
     return tuple((max(p, r), min(q, s)) for (p, q), (r, s) in zip(a, b, strict=True))
 
 
+def within(box: Box, axis: int, cells: tuple[int, int]) -> Box:
+    """`box` with another range along an axis."""
+    return tuple(cells if a == axis else b for a, b in enumerate(box))
+
+
 def contains(outer: Box, inner: Box) -> bool:
     """Whether every point of `inner` is one of `outer`."""
     return meet(outer, inner) == inner

@@ -2,17 +2,15 @@
 
 import ctypes
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wavepipe.propagators.backends.caches import cache_bytes
 from wavepipe.propagators.backends.compiler import load
+from wavepipe.propagators.backends.division import Division, divided
 from wavepipe.propagators.backends.emit_c import emit
-from wavepipe.propagators.backends.emit_driver import MOST_STEPS
 from wavepipe.propagators.backends.layout import (
     LINE,
     layouts,
@@ -22,12 +20,6 @@ from wavepipe.propagators.backends.layout import (
 from wavepipe.propagators.backends.ports import Arrays, PointStruct, box_of, port_structs
 from wavepipe.propagators.backends.source import Source
 from wavepipe.propagators.backends.sweep import Sweep, SweepResult
-
-BANDS = (8, 16, 32)
-"""Rows of a 2-D grid that one part of a step takes before the next does."""
-
-SHORTEST_STRIP = 8
-"""Lines of a plane."""
 
 _C_NAMES = {torch.float32: "float", torch.float64: "double"}
 
@@ -54,51 +46,11 @@ class Compiled:
             name: torch.empty(sweep.n_steps, points.count, dtype=sweep.dtype)
             for name, points in sweep.outputs.items()
         }
-        plan = _plan(sweep, source, arrays)
-        structs, alive = port_structs(sweep, source, arrays, recorded, plan.block)
-        _call(library, sweep, source, arrays, slots, structs, plan)
+        division = divided(sweep, source.lag, arrays)
+        structs, alive = port_structs(sweep, source, arrays, recorded, division.block)
+        _call(library, sweep, source, arrays, slots, structs, division)
         del alive
         return SweepResult(recorded, _results(sweep, arrays))
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """How a sweep is divided; this changes no bits."""
-
-    by_shot: bool
-    """Threads take shots, or share the grid."""
-    threads: int
-    block: int
-    """Steps that one sweep over the grid takes."""
-    strip: int
-    """Lines of a plane that it takes at a time."""
-    band: int
-    """Planes of a part of a step between which it goes on to the next part."""
-
-
-def _plan(sweep: Sweep, source: Source, arrays: Arrays) -> _Plan:
-    """Blocks of steps as large as the caches allow.
-
-    A 2-D grid sits in a core's cache, so a shot per thread needs no barriers; in 3-D the shots
-    would compete for memory bandwidth.
-    """
-    shape, threads = sweep.program.shape, torch.get_num_threads()
-    itemsize, ndim = sweep.dtype.itemsize, len(shape)
-    by_shot = ndim == 2 and sweep.n_shots >= threads
-    threads = min(threads, sweep.n_shots if by_shot else shape[0])
-    elements = sum(place.size for name, place in arrays.layout.items() if len(place.box) == ndim)
-    plane = elements * itemsize // shape[0]
-    lines = shape[1] if ndim == 3 else 1
-    for steps in range(MOST_STEPS, 0, -1):
-        lag = steps * source.lag
-        band = max(n for n in BANDS if n == BANDS[0] or (lag + n) * plane <= cache_bytes(2))
-        strip = cache_bytes(3) * lines // ((lag + source.lag) * plane)
-        fits = strip >= min(2 * lag, lines) if ndim == 3 else (lag + band) * plane < cache_bytes(3)
-        if fits:
-            break
-    if ndim == 2:
-        return _Plan(by_shot, threads, steps, 1, band)
-    return _Plan(by_shot, threads, steps, min(max(strip, SHORTEST_STRIP), lines), 1)
 
 
 def _call(
@@ -108,14 +60,14 @@ def _call(
     arrays: Arrays,
     slots: Sequence[str],
     structs: ctypes.Array[PointStruct],
-    plan: _Plan,
+    division: Division,
 ) -> None:
     itemsize, shape = sweep.dtype.itemsize, sweep.program.shape
     stride = sweep.history.stride if sweep.history else 1
     lines = shape[1] if len(shape) == 3 else 1
-    numbers = [sweep.n_shots, sweep.n_steps, 0, sweep.n_steps, plan.block, stride]
-    numbers += [sweep.backwards, plan.by_shot, plan.threads]
-    numbers += [shape[0], lines, plan.strip, plan.band]
+    numbers = [sweep.n_shots, sweep.n_steps, 0, sweep.n_steps, division.block, stride]
+    numbers += [sweep.backwards, division.by_shot, division.threads]
+    numbers += [shape[0], lines, division.strip, division.band]
     pointers, per_shot, per_slot, strides = [], [], [], list[int]()
     for name in source.arrays:
         layout, memory = arrays.layout[name], arrays.memory[name]

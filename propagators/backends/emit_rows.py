@@ -221,7 +221,7 @@ class RowLoop:
         wanted = [
             (name, plane, row + 1)
             for name, (plane, row) in sorted(farthest.items())
-            if self.values.varies_on_grid(name)
+            if self.values.varies_on_grid(name) and (plane, row) != (0, -1)  # that is this row
         ]
         wanted = [
             w for w in wanted if not any(f[0] == w and contains(f[1], box) for f in self.fetched)

@@ -14,6 +14,7 @@ from wavepipe.pipeline.errors import JobError
 from wavepipe.pipeline.inputs import Inputs
 from wavepipe.pipeline.inverted_parameters import allowed, changes
 from wavepipe.propagators.boundary import Boundary
+from wavepipe.propagators.contact_masks import contact_rows
 from wavepipe.propagators.contrasts import contrast_velocity
 from wavepipe.propagators.domain import Domain
 from wavepipe.propagators.earth_models import step_velocity
@@ -138,6 +139,13 @@ def whole_domain(inputs: Inputs) -> Domain:
         staggered=physics.staggered,
         solid=physics.solid,
     )
+
+
+def contacts(inputs: Inputs) -> tuple[int, int] | None:
+    """Rows of a solid where it touches water; water stays water in an inversion."""
+    if not known_physics(inputs.job.physics).solid:
+        return None
+    return contact_rows(earth_tensors(inputs)["vs"].reshape(1, *inputs.earth.shape))
 
 
 def sponge(inputs: Inputs) -> tuple[tuple[float, float], str]:

@@ -16,6 +16,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from wavepipe.pipeline.keeping import Keeping
+
 Tensor = tuple[tuple[float, ...], ...]
 """Moment tensor, (ndim, ndim), axes in order."""
 
@@ -50,6 +52,9 @@ class Propagation:
     sponge: tuple[float, float]
     """Damping of every field in the absorbing layers: strength and power of its profile."""
 
+    contacts: tuple[int, int] | None
+    """Rows of a solid's earth model where it touches water: first, and one past the last."""
+
     velocity_bound: float
     """Highest velocity the time step allows for, m/s."""
 
@@ -67,12 +72,6 @@ class Propagation:
 
     max_gradient_error: float
     """Relative error that the stride may cause."""
-
-    storage_mode: Literal["auto", "device", "none"]
-    """Where it is kept."""
-
-    storage_method: Literal["auto", "snapshots"]
-    """What of it is kept."""
 
     backend: str
     """What computes: c or reference."""
@@ -149,6 +148,12 @@ class Evaluation:
     threads: int
     """That a call may use; cannot change a bit either."""
 
+    keeping: Keeping
+    """How the forward wavefield of a gradient is kept."""
+
+    scratch: str
+    """Folder for wavefields on disk where a node's own is in memory."""
+
     moment: Tensor | None = None
     """Moment tensor that the wavelet is multiplied with, where `source` is ``moment``."""
 
@@ -191,10 +196,11 @@ def load_evaluation(path: str) -> Evaluation:
     fields = json.loads(Path(path).read_text(encoding="utf-8"))
     propagation = fields.pop("propagation")
     treatment = fields.pop("treatment")
+    keeping = Keeping(**fields.pop("keeping"))
     if treatment["point_source"] is not None:
         treatment["point_source"] = PointSource(**treatment["point_source"])
     for owner, names in (
-        (propagation, ("spacing", "free_surface", "sponge")),
+        (propagation, ("spacing", "free_surface", "sponge", "contacts")),
         (treatment, ("mute",)),
         (fields, ("origin", "variables")),
     ):
@@ -204,7 +210,10 @@ def load_evaluation(path: str) -> Evaluation:
     if fields["moment"] is not None:
         fields["moment"] = tuple(tuple(row) for row in fields["moment"])
     return Evaluation(
-        propagation=Propagation(**propagation), treatment=Treatment(**treatment), **fields
+        propagation=Propagation(**propagation),
+        treatment=Treatment(**treatment),
+        keeping=keeping,
+        **fields,
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepipe.pipeline.clock import sponge, time_step, velocity_bound
+from wavepipe.pipeline.clock import contacts, sponge, time_step, velocity_bound
 from wavepipe.pipeline.errors import JobError
 from wavepipe.pipeline.evaluation import Propagation
 from wavepipe.pipeline.filters import BAND_EDGE, default_taper, end_taper, low_pass
@@ -128,14 +128,13 @@ def _plan_pass(inputs: Inputs, max_frequency: float | None, bound: float, step: 
         pml_frequency=peak_frequency(wavelet, survey.dt) if frequency == "auto" else frequency,
         free_surface=tuple(section.free_surface),
         sponge=sponge(inputs)[0],
+        contacts=contacts(inputs),
         velocity_bound=bound,
         time_step=step,
         correct_time_dispersion=section.correct_time_dispersion and not lossy,
         reference_frequency=peak_frequency(inputs.wavelet, survey.dt) if lossy else None,
         stride=_stride(job, step, band),
         max_gradient_error=job.storage.max_gradient_error,
-        storage_mode="device" if job.storage.mode == "auto" else job.storage.mode,
-        storage_method="snapshots" if job.storage.method == "auto" else job.storage.method,
         backend=_backend(section.backend),
     )
     asked = job.survey.taper_end

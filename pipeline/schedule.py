@@ -1,32 +1,31 @@
 """Who computes what when: batches, workers and threads, from memory and a rough price.
 
-Nothing here can change a bit of a result.
+Nothing here can change a bit of a result, but for the codec that wavefields are kept with.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from wavepipe.pipeline.errors import JobError
 from wavepipe.pipeline.inputs import Inputs
-from wavepipe.pipeline.inverted_parameters import changes
 from wavepipe.pipeline.job import Job
+from wavepipe.pipeline.keeping import NOTHING, Keeping
 from wavepipe.pipeline.machine import Machine
-from wavepipe.pipeline.passes import ADJOINT_BAND, Pass
+from wavepipe.pipeline.passes import Pass
+from wavepipe.pipeline.prices import (
+    CELLS_PER_SECOND,
+    MEMORY_SHARE,
+    takes_least,
+    too_large,
+    with_gradient,
+    without_gradient,
+)
+from wavepipe.pipeline.probe import Measured
+from wavepipe.pipeline.wavefields import free_disk
 from wavepipe.pipeline.windows import Window
-from wavepipe.propagators import Boundary, Storage
-from wavepipe.propagators.physics.names import PARAMETERS
-from wavepipe.propagators.planning import plan_call
-
-CELLS_PER_SECOND = 1e9
-"""Cell updates a second and core, assumed where only the order of magnitude matters."""
-
-GRADIENT_COST = 3.0
-"""Price of a gradient, in forward runs."""
-
-MEMORY_SHARE = 0.7
-"""Part of the memory that calls may fill; the rest is for sums, files and the system."""
+from wavepipe.propagators.storage.choice import DISK_SHARE, size
 
 SHORTEST_BATCH = 1.0
 """Seconds below which the scheduler's own work would be felt."""
@@ -57,8 +56,8 @@ class Schedule:
 
 def plan_schedule(
     inputs: Inputs, passes: Sequence[Pass], window: Window, machine: Machine
-) -> Schedule:
-    """Fix batches, workers and threads.
+) -> tuple[Schedule, Keeping, tuple[Measured, ...]]:
+    """Fix batches, workers and threads, and how wavefields are kept, with what was measured.
 
     Parameters
     ----------
@@ -74,30 +73,61 @@ def plan_schedule(
     Raises
     ------
     JobError
-        One shot does not fit in memory.
+        One shot does not fit in memory, within the budget or on the disk.
     """
-    n_shots = inputs.survey.n_shots
-    gradient = inputs.job.kind != "model"
-    priced = [_price(inputs, one, window, gradient) for one in passes]
-    shot_bytes = max(size for size, _ in priced)
-    work = max(cells for _, cells in priced) * (GRADIENT_COST if gradient else 1.0)
+    job, n_shots = inputs.job, inputs.survey.n_shots
     room = int(MEMORY_SHARE * machine.memory)
+    if job.kind == "model":
+        priced = without_gradient(inputs, passes, window)
+    else:
+        # One worker may take it all where their number is ours to choose.
+        n_workers = 1 if machine.free else min(machine.n_workers, n_shots)
+        threads = machine.threads or max(1, machine.cores // n_workers)
+        priced = with_gradient(inputs, passes, window, room // n_workers, threads)
+    keeping, shot_bytes = priced.keeping, priced.bytes
     if shot_bytes > room:
-        raise JobError(
-            f"one shot needs about {shot_bytes / 1e9:.2g} GB, and {machine.memory / 1e9:.2g} GB "
-            "of memory are free. Set a smaller survey.aperture, a coarser earth_model.spacing, "
-            "or run on a larger machine."
-        )
+        raise JobError(too_large(shot_bytes, machine.memory))
     most = max(1, room // shot_bytes)
+    if keeping.shot_disk:
+        most = min(most, _shots_on_disk(job, keeping))
     n_workers = min(machine.n_workers, most) if machine.free else machine.n_workers
     n_workers = min(n_workers, n_shots)
     threads = machine.threads or max(1, machine.cores // n_workers)
-    seconds = work / (CELLS_PER_SECOND * threads)
+    seconds = priced.updates / (CELLS_PER_SECOND * threads)
     batch = _batch_shots(n_shots, n_workers, seconds)
-    asked = inputs.job.cluster.batch_shots
+    asked = job.cluster.batch_shots
     batch = batch if asked == "auto" else asked
     call = int(np.clip(room // (n_workers * shot_bytes), 1, batch))
-    return Schedule(n_workers, threads, batch, call, shot_bytes, seconds)
+    if keeping.shot_disk:
+        call = max(1, min(call, _shots_on_disk(job, keeping) // n_workers))
+    if job.storage.limit is not None and keeping.shot_memory:
+        call = max(1, min(call, job.storage.limit // keeping.shot_memory))
+    rest = call * (shot_bytes - keeping.shot_memory)
+    keeping = replace(keeping, budget=_budget(job, keeping, room // n_workers - rest))
+    schedule = Schedule(n_workers, threads, batch, call, shot_bytes, seconds)
+    return schedule, keeping, priced.measured
+
+
+def _budget(job: Job, keeping: Keeping, room: int) -> int | None:
+    """Bytes of memory that the wavefield of a call may take; None for what it takes."""
+    if keeping == NOTHING or keeping.is_direct or takes_least(job):
+        return None
+    return room if job.storage.limit is None else min(room, job.storage.limit)
+
+
+def _shots_on_disk(job: Job, keeping: Keeping) -> int:
+    """Shots whose wavefields the scratch disk holds at a time; a JobError if there is none."""
+    if job.cluster.kind != "local":
+        return 1 << 30  # every node has its own
+    folder, free = free_disk(job)
+    if keeping.shot_disk > free:
+        raise JobError(
+            f"storage of {job.path.name}: the wavefield of one shot takes "
+            f"{size(keeping.shot_disk)} on disk, and {folder} has {size(free)} free. Name another "
+            "folder as storage.path, or set storage.compression, a larger storage.stride or "
+            "storage.method recompute."
+        )
+    return max(1, int(DISK_SHARE * free) // keeping.shot_disk)
 
 
 def _batch_shots(n_shots: int, n_workers: int, shot_seconds: float) -> int:
@@ -108,37 +138,3 @@ def _batch_shots(n_shots: int, n_workers: int, shot_seconds: float) -> int:
     while batch > 1 and -(-n_shots // batch) < 2 * n_workers:
         batch //= 2
     return batch
-
-
-def _price(inputs: Inputs, one: Pass, window: Window, gradient: bool) -> tuple[int, float]:
-    """Bytes and cell updates of one shot."""
-    p, job = one.propagation, inputs.job
-    counts = np.diff(inputs.survey.first_trace)
-    call = plan_call(
-        window.shape,
-        p.spacing,
-        p.dt,
-        p.nt,
-        1,
-        int(counts.max()),
-        order=p.order,
-        boundary=Boundary(p.pml_width, p.pml_frequency, p.free_surface, window.inside, p.sponge),
-        velocity_bound=p.velocity_bound,
-        physics=job.physics,
-        wanted=_wanted(job),
-        time_step=p.time_step,
-        correct_time_dispersion=p.correct_time_dispersion,
-        storage=Storage(p.storage_mode, p.storage_method, stride=p.stride),
-        gradient=gradient,
-        born=job.kind == "rtm",
-        max_frequency=one.band,
-        adjoint_frequency=ADJOINT_BAND * one.band,
-    )
-    return call.bytes, float(call.updates)
-
-
-def _wanted(job: Job) -> tuple[str, ...]:
-    """Parameters whose gradient is wanted."""
-    if job.kind == "rtm":
-        return ("vp",)
-    return tuple(name for name in PARAMETERS[job.physics] if changes(job, name))

@@ -178,6 +178,7 @@ def call(
     inner = tuple(slice(low, low + n) for n, (low, _) in zip(shape, margins, strict=True))
     corner = np.array([low for low, _ in margins]) * evaluation.propagation.spacing
     options = _options(evaluation, shots, boundary, corner, bool(variables))
+    options["contacts"] = _contacts(evaluation.propagation.contacts, shape[0], margins[0])
     tensors = {name: torch.from_numpy(values) for name, values in models.items()}
     if born:
         scatter = {name: torch.zeros_like(tensors[name]).requires_grad_() for name in variables}
@@ -236,6 +237,19 @@ def _boundary(evaluation: Evaluation, window: Window) -> Boundary:
     return Boundary(p.pml_width, p.pml_frequency, p.free_surface, window.inside, p.sponge)
 
 
+def _contacts(
+    rows: tuple[int, int] | None, depth: int, margin: tuple[int, int]
+) -> tuple[int, int] | None:
+    """Rows where a solid touches water, in a window with more rows above and below it.
+
+    A contact at the edge of the model goes on beyond it.
+    """
+    if rows is None or rows[0] == rows[1]:
+        return rows
+    (first, last), (low, high) = rows, margin
+    return (low + first if first else 0, low + last + (high if last == depth else 0))
+
+
 def _layered(boundary: Boundary, ndim: int) -> tuple[str, ...]:
     """Every face but the free ones."""
     return tuple(face for face in face_names(ndim) if face not in boundary.free_surface)
@@ -259,12 +273,8 @@ def _options(
         receivers[name] = padded
     storage = Storage(mode="none")
     if keep:
-        storage = Storage(
-            mode=p.storage_mode,
-            method=p.storage_method,
-            stride=p.stride,
-            max_gradient_error=p.max_gradient_error,
-        )
+        keeping = evaluation.keeping
+        storage = keeping.storage(p.stride, p.max_gradient_error, evaluation.scratch)
     return {
         "spacing": p.spacing,
         "dt": p.dt,

@@ -21,6 +21,7 @@ from wavepipe.propagators.checks import (
     judge_pass_band,
 )
 from wavepipe.propagators.coefficients import MASS_UNIT, coefficients_of
+from wavepipe.propagators.contact_masks import Rows, checked_contacts, contact_rows, short_rows
 from wavepipe.propagators.contacts import judge_contacts
 from wavepipe.propagators.domain import Domain, normalised_spacing
 from wavepipe.propagators.earth_models import (
@@ -66,6 +67,7 @@ class Options:
     backend: str
     illumination: bool
     reference_frequency: float | None
+    contacts: Rows | None
 
 
 @dataclass
@@ -101,14 +103,17 @@ class Call:
         return Recording(gathers, self._info(), illumination)
 
     def _info(self) -> RunInfo:
-        run = self.propagation
+        run, kept = self.propagation, self.propagation.kept
         return RunInfo(
             time_step=self.grid.time_step,
             n_steps=self.grid.n_steps,
             stride=run.stride,
-            method="snapshots" if run.stride else "none",
+            mode=kept.mode if kept else "none",
+            method=kept.method if kept else "none",
+            compression=kept.compression if kept else "none",
             backend=run.backend.name,
-            bytes=run.kept_bytes,
+            bytes=kept.memory if kept else 0,
+            disk_bytes=kept.disk if kept else 0,
         )
 
 
@@ -155,12 +160,14 @@ def prepare(
     judge_pass_band(grid, highest, correct=options.correct_time_dispersion)
     perturbed = checked_scatter(scatter, earth, ndim, n_shots) if scatter is not None else {}
     linearised = physics.depending_on(tuple(perturbed), domain.free)
+    rows = _contacts(physics, domain, earth, options.contacts)
     program = _program(
         physics,
         domain.shape,
         domain.order,
         domain.spacing,
         domain.faces,
+        rows,
         linearised,
         tuple(acquisition.amplitudes),
         tuple(acquisition.receivers),
@@ -202,7 +209,7 @@ def prepare(
         options=options,
         propagation=propagation,
         coefficients=coefficients_of(
-            physics, domain, earth, perturbed, linearised, grid.time_step, reference
+            physics, domain, earth, perturbed, linearised, grid.time_step, reference, rows
         ),
         amplitudes=amplitudes,
         acquisition=acquisition,
@@ -224,6 +231,17 @@ def _reference_frequency(
     if not 0 < given < float("inf"):
         raise OptionError(f"reference_frequency is {given} Hz; it must be positive.")
     return float(given)
+
+
+def _contacts(
+    physics: Physics, domain: Domain, earth: Mapping[str, Tensor], given: Rows | None
+) -> Rows | None:
+    """Rows of the grid where differences of shear may be short."""
+    if given is None:
+        return short_rows(domain, contact_rows(earth["vs"])) if physics.solid else None
+    if not physics.solid:
+        raise OptionError(f"contacts is given, but {physics.name} has no shear: leave it out.")
+    return short_rows(domain, checked_contacts(given, domain.model_shape))
 
 
 def _judge_points(domain: Domain, acquisition: Acquisition, physics: Physics) -> None:
@@ -282,12 +300,13 @@ def _program(
     order: int,
     spacing: tuple[float, ...],
     faces: tuple[tuple[Face, Face], ...],
+    contacts: Rows | None,
     linearised: tuple[str, ...],
     inputs: tuple[str, ...],
     outputs: tuple[str, ...],
 ) -> Program:
     """One program object per grid, physics and ports: what is derived from it is cached by it."""
-    page = Page(shape, order, spacing, faces)
+    page = Page(shape, order, spacing, faces, contacts)
     physics.page(page)
     program = page.program().with_ports(inputs, outputs)
     return born(program, linearised) if linearised else program

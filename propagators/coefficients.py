@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from wavepipe.propagators.contact_masks import Rows, contact_masks
 from wavepipe.propagators.domain import Domain
 from wavepipe.propagators.medium import Medium
 from wavepipe.propagators.physics.catalogue import Physics
@@ -25,6 +26,7 @@ def coefficients_of(
     linearised: tuple[str, ...],
     time_step: float,
     reference_frequency: float,
+    contacts: Rows | None = None,
 ) -> dict[str, Tensor]:
     """Coefficients on the grid of a call; those of a perturbation are directional derivatives.
 
@@ -36,6 +38,8 @@ def coefficients_of(
         Coefficients that the perturbations change.
     time_step : s
     reference_frequency : Hz
+    contacts
+        Rows of a solid's contacts with water, see `short_rows`.
     """
 
     def on_grid(models: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -47,6 +51,8 @@ def coefficients_of(
 
     padded, tangents = on_grid(earth), on_grid(scatter)
     found = of(padded)
+    if contacts is not None:
+        found |= contact_masks(domain, earth["vs"], contacts)
     if not linearised:
         return found
     shots = max(len(one) for one in tangents.values())

@@ -139,9 +139,9 @@ class Domain:
             for axis, (low, high) in enumerate(self.boundary.widths(self.ndim))
         )
 
-    def page(self) -> Page:
-        """An empty page on this grid."""
-        return Page(self.shape, self.order, self.spacing, self.faces)
+    def page(self, contacts: tuple[int, int] | None = None) -> Page:
+        """An empty page on this grid; see `Page`."""
+        return Page(self.shape, self.order, self.spacing, self.faces, contacts)
 
     def extended(self, model: Tensor) -> Tensor:
         """A model (n, *model_shape) continued into the layers by its edge values."""

@@ -3,14 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
+
+from wavepipe.propagators.backends.c import state_bytes
 from wavepipe.propagators.backends.layout import layouts, rounded
 from wavepipe.propagators.boundary import Boundary
+from wavepipe.propagators.contact_masks import NOWHERE, Rows, short_rows
 from wavepipe.propagators.domain import Domain, normalised_spacing
 from wavepipe.propagators.physics.catalogue import known_physics
 from wavepipe.propagators.stencil.adjoint import adjoint
 from wavepipe.propagators.stencil.linearise import SCATTERED, with_sums
 from wavepipe.propagators.stencil.linearise import born as linearised
 from wavepipe.propagators.stencil.program import Program
+from wavepipe.propagators.storage.choice import Choice, choose
+from wavepipe.propagators.storage.history import HistoryShape
 from wavepipe.propagators.storage.policy import ADJOINT_ALLOWANCE, Storage, largest_stride
 from wavepipe.propagators.time_resampling import plan_time_grid
 
@@ -28,9 +34,13 @@ class CallPlan:
     cells: int
     """Grid cells of one shot, absorbing layers included."""
     history_bytes: int
-    """Kept wavefield of all shots."""
+    """Memory of the kept wavefield of all shots, buffers included."""
+    disk_bytes: int
+    """What it takes on disk."""
     bytes: int
     """Peak memory of the call beyond the caller's own tensors."""
+    kept: Choice | None = None
+    """How the wavefield is kept; None without a gradient."""
 
     @property
     def updates(self) -> int:
@@ -59,6 +69,7 @@ def plan_call(
     born: bool = False,
     max_frequency: float,
     adjoint_frequency: float | None = None,
+    contacts: Rows = NOWHERE,
 ) -> CallPlan:
     """Time step, stride and memory of a call.
 
@@ -82,10 +93,12 @@ def plan_call(
     max_frequency, adjoint_frequency : Hz
         Highest frequency of the sources and of the adjoint sources; 1.5 times the sources'
         if None.
+    contacts : rows
+        Of a solid's model where it touches water, see `propagate`.
 
     Raises
     ------
-    OptionError, ModelError
+    OptionError, ModelError, StorageError
         As the propagator would.
     """
     found = known_physics(physics)
@@ -100,7 +113,7 @@ def plan_call(
     )
     step = time_step or min(dt, domain.stable_time_step(velocity_bound))
     grid = plan_time_grid(dt, nt, step, correct_time_dispersion, staggered=found.staggered)
-    sheet = domain.page()
+    sheet = domain.page(short_rows(domain, contacts))
     found.page(sheet)
     program = sheet.program()
     turned = program
@@ -115,18 +128,21 @@ def plan_call(
     models = 3 * len(found.parameters) * cells * n_shots * itemsize
     forward = _array_bytes(program, n_shots, itemsize)
     if not gradient:
-        return CallPlan(step, grid.n_steps, 0, cells, 0, forward + models + 2 * traces)
+        return CallPlan(step, grid.n_steps, 0, cells, 0, 0, forward + models + 2 * traces)
     reaches = adjoint_frequency or ADJOINT_ALLOWANCE * max_frequency
     stride = storage.stride
     if stride == "auto":
         stride = largest_stride(step, max_frequency, reaches)
     kept = {name for (c, _), name in with_sums(turned, arrays).sums.items() if c in arrays}
-    slot = _product((*domain.shape[:-1], rounded(domain.shape[-1], itemsize)))
-    history = len(kept) * n_shots * -(-grid.n_steps // stride) * slot * itemsize
+    slot = (*domain.shape[:-1], rounded(domain.shape[-1], itemsize))
+    history = HistoryShape(tuple(kept), n_shots, slot, getattr(torch, dtype), stride, grid.n_steps)
+    choice = choose(storage, history, state_bytes([program], n_shots, itemsize))
     backward = _array_bytes(adjoint(turned, arrays, sources=False).program, n_shots, itemsize)
-    backward += 2 * (len(arrays) + born) * cells * n_shots * itemsize
-    peak = history + max(forward, backward) + models + 3 * traces
-    return CallPlan(step, grid.n_steps, stride, cells, history, peak)
+    backward += (len(arrays) + born) * cells * n_shots * itemsize
+    if choice.method == "recompute":
+        backward += forward
+    peak = choice.memory + max(forward, backward) + models + 3 * traces
+    return CallPlan(step, grid.n_steps, stride, cells, choice.memory, choice.disk, peak, choice)
 
 
 def _array_bytes(program: Program, n_shots: int, itemsize: int) -> int:

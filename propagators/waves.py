@@ -25,6 +25,7 @@ class Settings(TypedDict, total=False):
     storage: Storage
     backend: str
     illumination: bool
+    contacts: tuple[int, int] | None
 
 
 def propagate(
@@ -46,6 +47,7 @@ def propagate(
     backend: str = "auto",
     illumination: bool = False,
     reference_frequency: float | None = None,
+    contacts: tuple[int, int] | None = None,
 ) -> Recording:
     """Gathers of a batch of shots.
 
@@ -92,6 +94,9 @@ def propagate(
         Also return the source's illumination of the model (with a gradient only).
     reference_frequency : Hz
         At which `vp` and `q` of a medium with losses hold; the sources' peak if None.
+    contacts : (int, int), rows
+        Of a solid, first row of the model with a contact of water and rock and one past the last;
+        found in the models if None. Beside contacts in them differences of shear are of order 2.
 
     Returns
     -------
@@ -116,9 +121,9 @@ def propagate(
     the mean of the normal stresses; velocities are in m/s.
 
     Differentiable with respect to models, scatter and amplitudes, once: the kept wavefield is
-    freed in backward. Where `velocity_bound`, the boundary's `pml_frequency` and the storage's
-    `stride` are left open, they are chosen for the whole batch: fix them where a shot must not
-    depend on its neighbours.
+    freed in backward. Where `velocity_bound`, `contacts`, the boundary's `pml_frequency` and the
+    storage's `stride` are left open, they are chosen for the whole batch: fix them where a shot
+    must not depend on its neighbours.
     """
     options = Options(
         order,
@@ -130,6 +135,7 @@ def propagate(
         backend,
         illumination,
         reference_frequency,
+        contacts,
     )
     found = known_physics(physics)
     return prepare(

@@ -146,7 +146,7 @@ class Exactness:
         start = misfit(models)
         found = torch.autograd.grad(start, tuple(models.values()))
         gradient = dict(zip(models, found, strict=True))
-        sizes = np.array([0.1, 0.05, 0.025])
+        sizes = np.array([0.02, 0.01, 0.005])
         for name in self.parameters:
             direction = survey.direction(name)
             slope = float((gradient[name] * direction[name]).sum())

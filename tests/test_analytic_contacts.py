@@ -103,7 +103,7 @@ def test_a_sea_surface_in_elastics(order, limit):
 WATER, FLOOR = Medium(1500, 0, 1000), Medium(2600, 1200, 2100)
 
 
-def at_the_sea_floor(kind, points, order, solid=FLOOR, fluid=WATER, reach=6.0):
+def at_the_sea_floor(kind, points, order, solid=FLOOR, fluid=WATER, reach=6.0, **options):
     """Worst relative error in water and rock of waves at their contact, half a cell above a row."""
     wavelength = min(solid.vs, fluid.vp) / PEAK
     spacing = wavelength / points
@@ -116,7 +116,9 @@ def at_the_sea_floor(kind, points, order, solid=FLOOR, fluid=WATER, reach=6.0):
     places = np.array([[z, x] for z in (row - points // 2, row + points // 2) for x in columns])
     places = places * spacing
     receivers = dict.fromkeys(("vz", "vx", "pressure"), places)
-    found = record("elastic", models, spacing, clock, WAVELET, kind, source, receivers, order=order)
+    found = record(
+        "elastic", models, spacing, clock, WAVELET, kind, source, receivers, order=order, **options
+    )
     # In elastics "pressure" is a moment rate in the water too, not an injection rate.
     source_kind = np.eye(2) if kind == "pressure" else kind
     expected = contact(clock, SIGNAL, source - depth, places - depth, fluid, solid, source_kind)
@@ -124,14 +126,22 @@ def at_the_sea_floor(kind, points, order, solid=FLOOR, fluid=WATER, reach=6.0):
 
 
 @pytest.mark.parametrize("order", [4, 8])
-@pytest.mark.parametrize(("kind", "limit"), [("pressure", 0.015), ("fz", 0.035)])
+@pytest.mark.parametrize(("kind", "limit"), [("pressure", 0.01), ("fz", 0.02)])
 def test_a_source_in_the_water_over_rock(kind, limit, order):
     """Reflected, converted, head and interface waves at 24 points.
 
-    First order in h: long stencils cross the jump of the horizontal velocity. The interface wave,
-    strong from a force, is then somewhat off in speed.
+    Some of it is of the absorbing layers, not a wavelength thick: 1.2 and 0.4 % without.
     """
     assert at_the_sea_floor(kind, 24, order) < limit
+
+
+@pytest.mark.parametrize("kind", ["fz", pytest.param("pressure", marks=pytest.mark.slow)])
+def test_waves_along_a_hard_sea_floor(kind):
+    """Second order in h; with shear differences across the contact it was 26 % and first order."""
+    hard, layers = Medium(4000, 2300, 2500), Boundary(60)
+    errors = [at_the_sea_floor(kind, n, 8, hard, boundary=layers) for n in (16, 24)]
+    assert errors[1] < 0.05
+    assert errors[1] < 0.5 * errors[0]
 
 
 def test_a_contact_of_two_solids():

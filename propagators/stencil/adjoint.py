@@ -54,7 +54,8 @@ def _multipliers(program: Program) -> dict[str, Monomial]:
             on_grid = all(
                 len(program.coefficients.get(n, ())) == program.ndim for n, _ in term.left
             )
-            if term.left != ONE and on_grid and not term.is_pointwise:
+            fades = any(n in program.fading for n, _ in term.left)
+            if term.left != ONE and on_grid and not fades and not term.is_pointwise:
                 multipliers.setdefault(update.target, term.left)
     for a, b in (*program.swaps_before, *program.swaps_after):
         shared = multipliers.get(a, multipliers.get(b, ONE))

@@ -5,12 +5,12 @@ so that no physics mentions them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from wavepipe.propagators.axes import axis_name
+from wavepipe.propagators.stencil.contact_rows import contact_name, short_beside_contacts
 from wavepipe.propagators.stencil.differences import (
     field_value,
-    offset,
     second_difference,
     staggered_difference,
 )
@@ -22,7 +22,7 @@ from wavepipe.propagators.stencil.expression import (
     joined,
     total,
 )
-from wavepipe.propagators.stencil.free_faces import closure
+from wavepipe.propagators.stencil.free_faces import Place, close, closure
 from wavepipe.propagators.stencil.layers import Layer
 from wavepipe.propagators.stencil.program import (
     DISCARDED,
@@ -34,10 +34,9 @@ from wavepipe.propagators.stencil.program import (
     Swap,
     Term,
     Update,
+    is_empty,
     monomial,
-    multiply,
     rename_after,
-    within,
 )
 
 
@@ -65,6 +64,9 @@ class Page:
         Of the grid, per axis.
     faces
         Low and high face of every axis.
+    contacts : rows
+        Of the first axis, first and one past the last: those where a solid's differences may be
+        short beside water, and order/2 more on either side. None if nowhere.
     """
 
     def __init__(
@@ -73,8 +75,10 @@ class Page:
         order: int,
         spacing: tuple[float, ...],
         faces: tuple[tuple[Face, Face], ...],
+        contacts: tuple[int, int] | None = None,
     ) -> None:
         self.shape, self.order, self.spacing, self.faces = shape, order, spacing, faces
+        self.contacts = contacts
         self.axes = range(len(shape))
         self.letters = [axis_name(axis, len(shape)) for axis in self.axes]
         self._solid = False
@@ -89,6 +93,7 @@ class Page:
         self._inputs: list[Port] = []
         self._outputs: list[Port] = []
         self._vanishing: set[str] = set()
+        self._fading: set[str] = set()
         self._layers = [
             Layer(axis, side, face.slab, f"{self.letters[axis]}{side}", order, spacing)
             for axis in self.axes
@@ -98,6 +103,9 @@ class Page:
 
     def solid(self) -> None:
         """No field has a symmetry about a free face: differences there are one-sided.
+
+        And shear ends at water: beside it, differences from and to points of shear, half a cell
+        along two axes, are of order 2, which do not cross the contact.
 
         Otherwise fields are mirrored about it: odd if they lie on the face's nodes, even if not.
         """
@@ -185,11 +193,13 @@ class Page:
             else:
                 pieces.append(piece)
         corrections: list[Update] = []
+        box = self._fields[name]
         for piece in pieces:
             if piece.axis is not None:
-                corrections += self._close_free_faces(name, piece.term, piece.axis, piece.second)
+                derivative = Update(name, (piece.term,), box)
+                corrections += self._close_free_faces(derivative, piece.axis, piece.second)
                 corrections += self._absorb(name, piece.term, piece.axis, piece.second)
-        box = self._fields[name]
+                corrections += self._shorten([derivative], piece.axis)
         self._updates.append(Update(name, joined(p.term for p in pieces), box, keep))
         self._updates += corrections
 
@@ -238,6 +248,7 @@ class Page:
             inputs=tuple(self._inputs),
             outputs=tuple(self._outputs),
             vanishing=frozenset(self._vanishing),
+            fading=frozenset(self._fading),
             local=frozenset(self._local),
             halves=dict(self._halves),
             profiles=dict(self._profiles),
@@ -265,47 +276,20 @@ class Page:
             half ^= {piece.axis}
         return tuple(sorted(half))
 
-    def _close_free_faces(self, target: str, term: Term, axis: int, second: bool) -> list[Update]:
-        """What rows near a free face add to a derivative: its taps beyond the face read zero.
-
-        Each tap is a term of its own, its weights by row a profile, so that its transpose is exact
-        on any box.
-        """
-        half = axis in self._halves[term.field]
-        ends = (half, half if second else not half)  # of the field, and of its derivative
-        sign = self.spacing[axis] ** -2 if second else self.spacing[axis] ** -1
+    def _close_free_faces(self, derivative: Update, axis: int, second: bool) -> list[Update]:
+        """What rows near the free faces of an axis add to a derivative."""
+        half = axis in self._halves[derivative.terms[0].field]
         updates = []
         for side, face in enumerate(self.faces[axis]):
-            if not face.free:
-                continue
-            place = f"{self.letters[axis]}{side}{'h' if half else ''}"
-            last = [self.shape[axis] - 1 - end for end in ends]
-            by_offset: dict[int, dict[int, float]] = {}
-            for (row, column), weight in closure(
-                self.order, second=second, half=half, solid=self._solid
-            ).items():
-                if side == 1:
-                    row, column = last[1] - row, last[0] - column
-                    weight = weight if second else -weight
-                lo, hi = self._fields[target][axis]
-                if lo <= row < hi:
-                    by_offset.setdefault(column - row, {})[row] = weight
-            terms = []
-            for distance, weights in sorted(by_offset.items()):
-                name = f"free_{place}_{'m' if distance < 0 else 'p'}{abs(distance)}"
-                profile = [0.0] * self.shape[axis]
-                for row, weight in weights.items():
-                    profile[row] = weight
-                self._coefficients[name] = (axis,)
-                self._profiles[name] = tuple(profile)
-                left = multiply(term.left, monomial({name: 1}))
-                taps = ((offset(axis, distance, len(self.axes)), 1.0),)
-                terms.append(replace(term, scale=term.scale * sign, left=left, taps=taps))
-            rows = [row for weights in by_offset.values() for row in weights]
-            if rows:
-                box = within(self._fields[target], axis, (min(rows), max(rows) + 1))
-                updates.append(Update(target, tuple(terms), box))
-        return updates
+            weights = closure(self.order, second=second, half=half, solid=self._solid)
+            if face.free and weights:
+                name = f"free_{self.letters[axis]}{side}{'h' if half else ''}"
+                place = Place(axis, side, self.shape[axis], self.spacing[axis], half, second)
+                found = close(derivative, weights, place, name)
+                self._coefficients |= dict.fromkeys(found.profiles, (axis,))
+                self._profiles |= found.profiles
+                updates.append(found.update)
+        return [u for u in updates if not is_empty(u.box)]
 
     def _absorb(self, target: str, term: Term, axis: int, second: bool) -> list[Update]:
         """The corrections of the layers to a derivative; their memories are updated at once."""
@@ -326,8 +310,25 @@ class Page:
             self._vanishing |= found.memories.keys()
             self._coefficients |= dict.fromkeys(found.profiles, (axis,))
             self._updates += found.before
+            self._updates += self._shorten(found.before, axis)
             corrections.append(found.correction)
         return corrections
+
+    def _shorten(self, derivatives: Sequence[Update], axis: int) -> list[Update]:
+        """What makes derivatives along `axis` from and to points of shear short at contacts."""
+        updates: list[Update] = []
+        if not self._solid or self.contacts is None:
+            return updates
+        for one in derivatives:
+            read = set(self._halves[one.terms[0].field])
+            shear = max(read, read ^ {axis}, key=len)
+            if len(shear) == 2:
+                name = contact_name(sorted(shear), len(self.axes))
+                self._coefficients[name] = tuple(self.axes)
+                self._fading.add(name)
+                h, at_read = self.spacing[axis], shear == read
+                updates.append(short_beside_contacts(one, name, self.contacts, h, read=at_read))
+        return [u for u in updates if not is_empty(u.box)]
 
     def _soaked(self) -> list[Update]:
         """The updates, and after those of the fields ahead, and of the others, their damping."""

@@ -171,6 +171,8 @@ class Program:
     outputs: tuple[Port, ...] = ()
     vanishing: frozenset[str] = frozenset()
     """Fields that are zero, or have no effect, in the inner order/2 cells of their box."""
+    fading: frozenset[str] = frozenset()
+    """Coefficients that are zero in the outer order/2 rows of any box that ends inside the grid."""
     local: frozenset[str] = frozenset()
     """Fields without a life between steps: written before they are read in every step."""
     sums: Mapping[tuple[str, str], str] = field(default_factory=dict)
@@ -212,3 +214,8 @@ def rename_after(swaps: Iterable[Swap], name: str) -> str:
         elif name == b:
             name = a
     return name
+
+
+def lasting(programs: Iterable[Program]) -> tuple[str, ...]:
+    """Fields that live between the steps of some programs that share them."""
+    return tuple(dict.fromkeys(n for p in programs for n in p.fields if n not in p.local))

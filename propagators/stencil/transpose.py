@@ -58,10 +58,11 @@ def _require_exact(program: Program, update: Update, term: Term) -> None:
     """The transposed update reads the target on a box; beyond the update's own box that is wrong.
 
     It is right where the target lives on the update's box only, where the box is exact because
-    all taps are one, or where what is read too much meets a field that vanishes there.
+    all taps are one, or where what is read too much meets a field or a factor that vanishes there.
     """
     exact = (
         len(term.taps) == 1
+        or any(name in program.fading for name, _ in (*term.left, *term.right))
         or program.fields[update.target] == update.box
         or (term.field in program.vanishing and program.fields[term.field] == update.box)
     )

@@ -7,16 +7,19 @@ from typing import Any
 import click
 
 from wavepipe.cli.messages import show_log
-from wavepipe.cli.options import load_job, run_options, run_started
-from wavepipe.cli.outcome import report_outcome
+from wavepipe.cli.options import dry_run_option, load_job, run_options, run_started
+from wavepipe.cli.outcome import report_outcome, show_plan
 
 
 @click.command()
 @run_options
-def fwi(**arguments: Any) -> int:
+@dry_run_option
+def fwi(dry_run: bool, **arguments: Any) -> int:
     """Invert a survey for the earth model, to Zarr and SEG-Y."""
     show_log()
     job = load_job("fwi", **arguments)
+    if dry_run:
+        return show_plan(job)
     from wavepipe.pipeline.inversion import invert_survey  # torch loads here
 
     return report_outcome(invert_survey(job, started=run_started))

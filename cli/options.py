@@ -47,6 +47,13 @@ scheduler_option = click.option(
 )
 
 
+dry_run_option = click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Read and check everything, show the plan with memory and disk, and stop before any work.",
+)
+
+
 def run_options(command: F) -> F:
     """Add everything that ``model``, ``rtm`` and ``fwi`` share to `command`.
 

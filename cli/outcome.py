@@ -1,4 +1,4 @@
-"""How a run ended: in words and as an exit code."""
+"""How a run would go, and how it ended: in words and as an exit code."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from wavepipe.cli import exit_codes
 
 if TYPE_CHECKING:
     from wavepipe.pipeline.execution import Outcome
+    from wavepipe.pipeline.job import Job
 
 LISTED = 10
 """Failed shots that are named one by one."""
@@ -29,3 +30,14 @@ def report_outcome(outcome: Outcome) -> int:
         err=True,
     )
     return exit_codes.FAILED_SHOTS
+
+
+def show_plan(job: Job) -> int:
+    """Say what a run of a job would do, without starting it; the exit code."""
+    from wavepipe.pipeline.run_start import describe_run, plan_run  # torch loads here
+
+    inputs, plan = plan_run(job)
+    for line in describe_run(inputs, plan):
+        click.echo(line)
+    click.echo(f"Nothing was started or written. Results would go to {job.output_folder}.")
+    return exit_codes.DONE

@@ -77,6 +77,11 @@ class DaskCluster:
 
     n_workers: int = 1
 
+    def everywhere(self, function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
+        """What a function returns on each worker, by the worker's address."""
+        found: dict[str, Any] = self.client.run(function, *arguments)
+        return found
+
     def compute(self, graph: dict[Key, Task], root: Key, on_batch: OnBatch) -> Partial:
         """Value of the root.
 
@@ -157,7 +162,7 @@ def _deaf_to_interrupts() -> Iterator[None]:
 
 
 @contextmanager
-def running_cluster(address: str) -> Iterator[Cluster]:
+def running_cluster(address: str) -> Iterator[DaskCluster]:
     """Workers of a scheduler that runs already.
 
     Parameters

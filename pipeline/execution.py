@@ -29,6 +29,7 @@ from wavepipe.pipeline.evaluation import (
 )
 from wavepipe.pipeline.inputs import Inputs, read_inputs
 from wavepipe.pipeline.job import Job
+from wavepipe.pipeline.keeping import SPARE, sweep_scratch
 from wavepipe.pipeline.left_out import LeftOut, describe_left_out, left_out
 from wavepipe.pipeline.partial import Failure, Partial
 from wavepipe.pipeline.progress import counting, readable_seconds
@@ -174,6 +175,8 @@ class Run:
             aperture=job.survey.aperture,
             call_shots=self.plan.schedule.call_shots,
             threads=self.plan.schedule.threads,
+            keeping=self.plan.keeping,
+            scratch=str(self.work / SPARE),
             moment=job.survey.moment,
             variables=tuple(variables),
             source_scale=band.source_scale,
@@ -334,6 +337,7 @@ def start_run(
             if started is not None:
                 started(folder.path)
             write_start(folder, inputs, plan)
+            sweep_scratch(job)
             for line in describe_run(inputs, plan):
                 logger.info("%s", line)
             run = Run(inputs, plan, folder, ready)

@@ -132,6 +132,8 @@ class Job(Section):
             survey["layout"]["table"] = str(self.resolve(survey["layout"]["table"]))
         if "path" in values["wavelet"]:
             values["wavelet"]["path"] = str(self.resolve(values["wavelet"]["path"]))
+        if self.storage.folder is not None:
+            values["storage"]["path"] = str(self.resolve(self.storage.folder))
         values["output"]["folder"] = str(self.output_folder)
         return values
 

@@ -64,7 +64,7 @@ def _check_kind(job: Job) -> None:
     if job.storage.mode == "none":
         msg = (
             f"storage.mode none keeps no wavefield, and {job.kind} needs it for its gradient; "
-            "use auto or device"
+            "use auto, device, cpu or disk"
         )
         raise ValueError(msg)
     if job.survey.components is not None:

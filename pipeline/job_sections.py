@@ -10,13 +10,13 @@ from wavepipe.pipeline.job_imaging import (
 )
 from wavepipe.pipeline.job_parameters import ParameterUpdate
 from wavepipe.pipeline.job_section import PhysicsName, Section
+from wavepipe.pipeline.job_storage import StorageSection
 from wavepipe.pipeline.job_survey import Components, SurveySection, WaveletSection
 from wavepipe.pipeline.job_work import (
     ClusterSection,
     OutputSection,
     PropagatorSection,
     RunSection,
-    StorageSection,
 )
 
 __all__ = [

@@ -1,8 +1,8 @@
 """The sections of a job file that say how the work is done, where, and what is written."""
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import ConfigDict, Field, Strict, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from wavepipe.pipeline.job_section import Count, Face, NaturalNumber, Positive, Section
 
@@ -27,20 +27,6 @@ class PropagatorSection(Section):
     )
     backend: Literal["auto", "c", "reference"] = Field(
         default="auto", description="what computes: compiled C, or plain torch to check it"
-    )
-
-
-class StorageSection(Section):
-    """How the forward wavefield is kept for a gradient."""
-
-    mode: Literal["auto", "device", "none"] = Field(default="auto", description="where it is kept")
-    method: Literal["auto", "snapshots"] = Field(default="auto", description="what is kept")
-    compression: Literal["none"] = Field(default="none", description="how it is packed")
-    stride: Literal["auto"] | Count = Field(default="auto", description="keep every stride-th step")
-    path: Literal["auto"] = Field(default="auto", description="scratch folder")
-    budget: Literal["auto"] = Field(default="auto", description="memory for one batch")
-    max_gradient_error: Annotated[float, Strict(), Field(gt=0, lt=1)] = Field(
-        default=1e-3, description="largest relative gradient error a stride may cause"
     )
 
 

@@ -39,7 +39,7 @@ from wavepipe.pipeline.shots import Survey
 from wavepipe.pipeline.survey_components import load_component
 from wavepipe.propagators.contacts import ContactWarning
 from wavepipe.propagators.earth_models import ModelWarning
-from wavepipe.propagators.errors import WavefieldError
+from wavepipe.propagators.errors import StorageError, WavefieldError
 from wavepipe.propagators.stability import DispersionWarning
 
 SHOT_ERRORS = (WavefieldError, SegyError, SurveyError, OSError)
@@ -105,6 +105,11 @@ def _attempt(evaluation: Evaluation, shots: Shots, compute: Compute) -> Iterator
             for kind in (DispersionWarning, ModelWarning, ContactWarning):
                 warnings.simplefilter("ignore", kind)
             partials = compute(evaluation, shots)
+    except StorageError as error:
+        # The plan has judged what was asked for: the scratch disk fails, as it does for others.
+        raise DiskFullError(
+            f"the wavefield of shot {shots[0].label} cannot be kept: {error}"
+        ) from error
     except SHOT_ERRORS as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             # No fault of the shot, and every other would meet it too.

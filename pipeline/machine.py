@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import psutil
 
 from wavepipe.pipeline.job import Job
+from wavepipe.propagators.storage.memory import free_memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def local_machine(job: Job) -> Machine:
     return Machine(
         n_workers=wanted,
         cores=cores,
-        memory=int(psutil.virtual_memory().available),
+        memory=min(int(psutil.virtual_memory().available), free_memory()),
         threads=None if threads == "auto" else int(threads),
         free=free,
     )

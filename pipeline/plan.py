@@ -16,9 +16,12 @@ import torch
 from wavepipe.pipeline.clock import earth_tensors, sponge, whole_domain
 from wavepipe.pipeline.inputs import Inputs
 from wavepipe.pipeline.inverted_parameters import allowed
+from wavepipe.pipeline.keeping import Keeping
 from wavepipe.pipeline.machine import Machine
 from wavepipe.pipeline.passes import Pass, pass_wavelet, plan_passes
+from wavepipe.pipeline.probe import Measured, as_plain
 from wavepipe.pipeline.schedule import Schedule, plan_schedule
+from wavepipe.pipeline.wavefields import check_storage
 from wavepipe.pipeline.windows import Window, face_widths, shot_window
 from wavepipe.propagators.checks import slowest_wave
 from wavepipe.propagators.contacts import ADVICE, crossing
@@ -47,6 +50,12 @@ class Plan:
     schedule: Schedule
     """Who computes what when."""
 
+    keeping: Keeping
+    """How the forward wavefields of gradients are kept."""
+
+    measured: tuple[Measured, ...]
+    """Ways of keeping them on one shot, where there was more than one to choose from."""
+
     n_shots: int
     """Shots in the survey."""
 
@@ -58,7 +67,7 @@ class Plan:
 
     def as_dict(self) -> dict[str, object]:
         """Plain content for plan.json."""
-        return asdict(self)
+        return asdict(self) | {"measured": as_plain(self.measured)}
 
 
 def make_plan(inputs: Inputs, machine: Machine) -> Plan:
@@ -78,8 +87,9 @@ def make_plan(inputs: Inputs, machine: Machine) -> Plan:
     StabilityError, DispersionError
         The time step is too long, or the grid too coarse for the wavelet.
     JobError
-        One shot does not fit in memory.
+        One shot does not fit in memory, or wavefields cannot be kept as the job asks.
     """
+    check_storage(inputs.job)
     _check_earth(inputs)
     _check_contacts(inputs)
     if warning := sponge(inputs)[1]:
@@ -88,8 +98,8 @@ def make_plan(inputs: Inputs, machine: Machine) -> Plan:
     verdict = _check_grid(inputs, passes)
     windows = shot_windows(inputs)
     largest = max(windows, key=lambda window: int(np.prod(window.shape)))
-    schedule = plan_schedule(inputs, passes, largest, machine)
-    return Plan(passes, schedule, inputs.survey.n_shots, largest.shape, verdict)
+    schedule, keeping, measured = plan_schedule(inputs, passes, largest, machine)
+    return Plan(passes, schedule, keeping, measured, inputs.survey.n_shots, largest.shape, verdict)
 
 
 def shot_windows(inputs: Inputs) -> list[Window]:

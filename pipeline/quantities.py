@@ -1,4 +1,6 @@
-"""Parameters, sources and components in words: what they are, and their units."""
+"""Parameters, sources, components and amounts in words: what they are, and their units."""
+
+import re
 
 from wavepipe.propagators.physics.names import PARAMETERS, UNITS, source_names
 
@@ -10,6 +12,11 @@ _PARAMETERS = {
     "delta": "Thomsen's delta",
     "q": "quality factor",
 }
+_BYTES: dict[str, int] = {
+    "": 1,
+    **{f"{k}B": 1000**i for i, k in enumerate(("", "k", "M", "G", "T"))},
+}
+_BYTES |= {f"{k}iB": 1024**i for i, k in enumerate(("K", "M", "G", "T"), 1)}
 _DIRECTIONS = {"z": "positive down", "y": "along y", "x": "along x"}
 
 
@@ -85,3 +92,27 @@ def wavelet_unit(physics: str, source: str, ndim: int) -> str:
     elif "rho" in PARAMETERS[physics]:
         in_3d, in_2d = "m3/s", "m2/s"
     return in_3d if ndim == 3 else in_2d
+
+
+def bytes_of(amount: object) -> int:
+    """Bytes of an amount of memory as people write it.
+
+    Raises
+    ------
+    ValueError
+        It is none, or not positive.
+
+    Examples
+    --------
+    >>> bytes_of("8 GB"), bytes_of("1.5GiB"), bytes_of(4096)
+    (8000000000, 1610612736, 4096)
+    """
+    units: dict[str, int] = {unit.lower(): size for unit, size in _BYTES.items()}
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?(?:e\+?\d+)?)\s*([a-z]*)\s*", str(amount).lower())
+    if found is None or found[2] not in units or not float(found[1]) > 0:
+        msg = (
+            f"{amount!r} is no amount of memory; give a positive number of bytes, or a number and "
+            f"one of {', '.join(unit for unit in _BYTES if unit)}, such as '8 GB'"
+        )
+        raise ValueError(msg)
+    return round(float(found[1]) * units[found[2]])

@@ -8,16 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wavepipe.pipeline.errors import JobError
+from wavepipe.pipeline.inputs import Inputs, read_inputs
 from wavepipe.pipeline.job_section import listed
+from wavepipe.pipeline.keeping import folder_problem
 from wavepipe.pipeline.machine import Machine, local_machine
 from wavepipe.pipeline.provenance import collect_provenance
+from wavepipe.pipeline.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from wavepipe.pipeline.cluster import Cluster
-    from wavepipe.pipeline.inputs import Inputs
+    from wavepipe.pipeline.cluster import Cluster, DaskCluster
     from wavepipe.pipeline.job import Job
     from wavepipe.pipeline.plan import Plan
-    from wavepipe.pipeline.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,35 @@ def find_workers(job: Job, cluster: Cluster | None) -> Iterator[Workers]:
         from wavepipe.pipeline.cluster import running_cluster
 
         with running_cluster(job.cluster.address) as running:
+            _check_nodes(job, running)
             there = replace(machine, n_workers=running.n_workers, threads=1, free=False)
             yield Workers(there, running)
+
+
+def _check_nodes(job: Job, running: DaskCluster) -> None:
+    """Refuse a scratch folder that some worker cannot write to."""
+    if job.kind == "model" or job.storage.folder is None:
+        return
+    path = str(job.resolve(job.storage.folder))
+    for worker, problem in running.everywhere(folder_problem, path).items():
+        if problem:
+            raise JobError(f"storage of {job.path.name}: on worker {worker}, {problem}")
+
+
+def plan_run(job: Job) -> tuple[Inputs, Plan]:
+    """Read and plan a run without starting it; nothing is written.
+
+    Raises
+    ------
+    WavepipeError
+        As the run would before it starts.
+    """
+    RunFolder(job.output_folder).check()
+    inputs = read_inputs(job)
+    from wavepipe.pipeline.plan import make_plan  # torch loads here
+
+    with find_workers(job, None) as workers:
+        return inputs, make_plan(inputs, workers.machine)
 
 
 def write_start(folder: RunFolder, inputs: Inputs, plan: Plan) -> None:
@@ -72,6 +101,8 @@ def _input_files(job: Job) -> list[Path]:
 
 def describe_run(inputs: Inputs, plan: Plan) -> Iterator[str]:
     """Lines about the size of the run and what was chosen for it."""
+    from wavepipe.pipeline.wavefields import describe_keeping  # torch loads here
+
     schedule, propagation = plan.schedule, plan.passes[0].propagation
     cells = " x ".join(str(n) for n in plan.largest_window)
     yield (
@@ -87,3 +118,6 @@ def describe_run(inputs: Inputs, plan: Plan) -> Iterator[str]:
         tapers = ", ".join(f"{one.taper_end:.3g} s" for one in plan.passes)
         strides = ", ".join(str(one.propagation.stride) for one in plan.passes)
         yield f"trace ends are tapered over {tapers}; every {strides} steps are kept"
+        yield describe_keeping(plan.keeping)
+        for found in plan.measured:
+            yield f"  measured on one shot: {found}"

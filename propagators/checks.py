@@ -23,10 +23,12 @@ _PACKAGE = str(Path(__file__).parent)
 
 def to_the_user() -> int:
     """Stack level, for `warnings.warn` in the caller, of the line that called the propagators."""
-    frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    frame, level, found = sys._getframe(1), 1, 1
+    while frame.f_back is not None:
         frame, level = frame.f_back, level + 1
-    return level
+        if frame.f_code.co_filename.startswith(_PACKAGE):
+            found = level
+    return found + 1
 
 
 def as_positions(positions: ArrayLike, what: str) -> NDArray[np.float64]:

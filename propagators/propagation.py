@@ -8,6 +8,7 @@ autograd carries the chain rule to the user's variables.
 import math
 import warnings
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -16,9 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wavepipe.propagators.backends.sweep import Backend, History, Injection, Points, Sweep
+from wavepipe.propagators.backends.sweep import Backend, Injection, Points, Sweep
 from wavepipe.propagators.checks import to_the_user
 from wavepipe.propagators.errors import StorageError
+from wavepipe.propagators.illumination import Illumination
 from wavepipe.propagators.stencil.adjoint import adjoint, pruned
 from wavepipe.propagators.stencil.inline import inlined
 from wavepipe.propagators.stencil.linearise import (
@@ -29,6 +31,8 @@ from wavepipe.propagators.stencil.linearise import (
     with_sums,
 )
 from wavepipe.propagators.stencil.program import Monomial, Program
+from wavepipe.propagators.storage.choice import Choice
+from wavepipe.propagators.storage.keeping import Keeper, Kept, keep
 from wavepipe.propagators.storage.policy import ADJOINT_ALLOWANCE, Storage, largest_stride
 from wavepipe.propagators.time_resampling import bandwidth
 
@@ -54,7 +58,8 @@ class Propagation:
     silent: bool = False
     """A Born program whose perturbations are zero: nothing is scattered."""
     stride: int = 0
-    kept_bytes: int = 0
+    kept: Choice | None = None
+    """How the forward wavefield was kept, if it was."""
     illumination: Tensor | None = field(default=None, repr=False)
 
     def run(
@@ -110,21 +115,22 @@ class _Propagate(torch.autograd.Function):
         needed = ctx.needs_input_grad[3 + len(ports) :]
         wanted = tuple(n for n, needs in zip(names, needed, strict=True) if needs)
         sweep = _forward_sweep(call, amplitudes, coefficients)
+        unseen = call.silent and all(name.endswith(SCATTERED) for name in wanted)
+        result, kept = None, None
         if wanted:
-            sweep = _keeping(call, sweep, wanted, ADJOINT_ALLOWANCE * call.forward_bandwidth)
-        if call.silent and all(name.endswith(SCATTERED) for name in wanted):
-            recorded = {
-                name: torch.zeros(sweep.n_steps, points.count, dtype=sweep.dtype)
-                for name, points in call.receivers.items()
-            }
-            if wanted:
-                call.backend.run(_background(sweep))
-        else:
-            recorded = dict(call.backend.run(sweep).recorded)
-        ctx.call, ctx.ports, ctx.names, ctx.wanted, ctx.sweep = call, ports, names, wanted, sweep
+            kept = _kept(call, sweep, wanted, ADJOINT_ALLOWANCE * call.forward_bandwidth)
+            result = kept.result
+        elif not unseen:
+            result = call.backend.run(sweep)
+        recorded = {
+            name: torch.zeros(sweep.n_steps, points.count, dtype=sweep.dtype)
+            if result is None or unseen
+            else result.recorded[name]
+            for name, points in call.receivers.items()
+        }
+        ctx.call, ctx.ports, ctx.names, ctx.wanted = call, ports, names, wanted
+        ctx.sweep, ctx.keeper = sweep, kept and kept.keeper
         ctx.save_for_backward(*tensors[len(ports) :])
-        if call.illuminated and sweep.history:
-            call.illumination = _illumination(call, sweep)
         return tuple(recorded[name] for name in call.receivers)
 
     @staticmethod
@@ -138,8 +144,9 @@ class _Propagate(torch.autograd.Function):
             raise RuntimeError(
                 "the forward wavefield was freed by the first backward; run the propagator again."
             )
+        keeper = ctx.keeper
         if ctx.wanted:
-            ctx.sweep = None
+            ctx.sweep, ctx.keeper = None, None
         coefficients = dict(zip(ctx.names, ctx.saved_tensors, strict=True))
         # Tiny products of tiny fields would be flushed to zero. Shot by shot, since what is
         # flushed decides bits, and those of a shot must not depend on the others.
@@ -149,18 +156,22 @@ class _Propagate(torch.autograd.Function):
             name: (rows / _by_point(units, call.receivers[name])).contiguous()
             for name, rows in named.items()
         }
-        if ctx.wanted:
-            sweep = _with_enough_snapshots(call, sweep, ctx.wanted, named)
         asked = ctx.needs_input_grad[3 : 3 + len(ctx.ports)]
         turned = adjoint(call.program, ctx.wanted, sources=any(asked))
-        result = call.backend.run(_adjoint_sweep(call, sweep, turned.program, residual))
+        back = _adjoint_sweep(call, sweep, turned.program, residual)
+        with ExitStack() as stack:
+            if keeper is not None:
+                stack.callback(keeper.close)
+                keeper = _with_enough_snapshots(call, sweep, keeper, ctx.wanted, named)
+                stack.callback(keeper.close)
+            result = call.backend.run(back) if keeper is None else keeper.backward(back)
         gradients = {
             name: _gradient(
                 result.fields[gradient_name(name)],
                 turned.gradients[name],
                 coefficients,
                 name,
-                sweep.history.stride * units,
+                call.stride * units,
             )
             for name in ctx.wanted
         }
@@ -217,40 +228,38 @@ def _forward_sweep(
     )
 
 
-def _keeping(
+def _kept(
     call: Propagation, sweep: Sweep, wanted: tuple[str, ...], adjoint_bandwidth: float
-) -> Sweep:
-    """The forward sweep with a history of the sums that the wanted coefficients multiply."""
+) -> Kept:
+    """The forward run, keeping the sums that the wanted coefficients multiply."""
     if call.storage.mode == "none":
         raise StorageError(
             "storage mode 'none' keeps nothing of the forward wavefield, but the earth model "
-            "requires a gradient. Use mode 'auto' or 'device', or detach the model."
+            "requires a gradient. Use another mode, or detach the model."
         )
     stride = call.storage.stride
     if stride == "auto":
         stride = largest_stride(call.time_step, call.forward_bandwidth, adjoint_bandwidth)
     sums, sampled = _storing(call.program, wanted)
-    n_slots = -(-sweep.n_steps // stride)
-    shape = (*sampled.shape[:-1], call.backend.padded(sampled.shape[-1]))
-    size = len(sums) * sweep.n_shots * n_slots * int(np.prod(shape)) * sweep.dtype.itemsize
-    if call.storage.budget is not None and size > call.storage.budget:
-        raise StorageError(
-            f"the history takes {size / 1e9:.3g} GB at stride {stride}; the budget is "
-            f"{call.storage.budget / 1e9:.3g} GB. Propagate fewer shots or raise the budget."
-        )
-    slots = {
-        stored_name(name): empty((sweep.n_shots, n_slots, *shape), sweep.dtype) for name in sums
-    }
-    call.stride, call.kept_bytes = stride, size
-    return replace(sweep, history=History(stride, slots), sampled=sampled)
+    sweep = replace(sweep, sampled=sampled)
+    if call.silent and all(name.endswith(SCATTERED) for name in wanted):
+        sweep = _background(sweep, sums)
+    illumination = _illumination(call, sweep, sums)
+    look = illumination.look if illumination else None
+    kept = keep(call.backend, sweep, sums, stride, call.storage, look)
+    call.stride, call.kept = stride, kept.choice
+    if illumination is not None:
+        call.illumination = illumination.over(stride * call.time_step)
+    return kept
 
 
 @lru_cache(maxsize=64)
 def _storing(program: Program, wanted: tuple[str, ...]) -> tuple[tuple[str, ...], Program]:
-    """Names of the sums that wanted coefficients multiply, and the step that stores them."""
+    """Names of the stored sums that wanted coefficients multiply, and the step that stores them."""
     kept = inlined(with_sums(program, wanted))
     sums = tuple(dict.fromkeys(name for (c, _), name in kept.sums.items() if c in wanted))
-    return sums, renamed(kept, {name: stored_name(name) for name in sums})
+    stored = {name: stored_name(name) for name in sums}
+    return tuple(stored.values()), renamed(kept, stored)
 
 
 @lru_cache(maxsize=64)
@@ -261,15 +270,14 @@ def _without_accumulation(program: Program) -> Program:
     )
 
 
-def _background(sweep: Sweep) -> Sweep:
+def _background(sweep: Sweep, sums: tuple[str, ...]) -> Sweep:
     """The sweep without scattered fields: the same sums are stored, nothing is recorded."""
-    stored = frozenset(sweep.history.slots) if sweep.history else frozenset()
     sampled = sweep.sampled or sweep.program
-    plain = frozenset(name.removeprefix(stored_name("")) for name in stored)
+    plain = frozenset(name.removeprefix(stored_name("")) for name in sums)
     return replace(
         sweep,
         program=_upstream(sweep.program, plain),
-        sampled=_upstream(sampled, stored),
+        sampled=_upstream(sampled, frozenset(sums)),
         outputs={},
     )
 
@@ -280,25 +288,21 @@ def _upstream(program: Program, wanted: frozenset[str]) -> Program:
     return pruned(program, set(wanted))
 
 
-def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """An uninitialised tensor on the CPU; numpy asks the kernel for huge pages, torch does not."""
-    return torch.from_numpy(np.empty(shape, dtype=str(dtype).removeprefix("torch.")))
-
-
 def _with_enough_snapshots(
     call: Propagation,
     sweep: Sweep,
+    keeper: Keeper,
     wanted: tuple[str, ...],
     residual: Mapping[str, Tensor],
-) -> Sweep:
-    """The sweep itself, or the forward run again where the adjoint source needs a finer stride.
+) -> Keeper:
+    """The same, or that of the forward run again where the adjoint source needs a finer stride.
 
     Only now is the adjoint's bandwidth known: a residual that is noisy, or cut in the middle of
     an arrival, has a wider spectrum than the source.
     """
-    stride = sweep.history.stride if sweep.history else 1
+    stride = call.stride
     if stride == 1:
-        return sweep
+        return keeper
     found = max(
         bandwidth(
             rows.numpy().T[np.diff(call.receivers[name].rowptr) > 0],
@@ -309,7 +313,7 @@ def _with_enough_snapshots(
     )
     allowed = largest_stride(call.time_step, call.forward_bandwidth, found)
     if allowed >= stride:
-        return sweep
+        return keeper
     reason = (
         f"the adjoint source reaches {found:.4g} Hz and the source {call.forward_bandwidth:.4g} "
         f"Hz: snapshots every {stride} steps of {call.time_step:.3g} s would alias"
@@ -319,20 +323,14 @@ def _with_enough_snapshots(
             f"{reason}, so the gradient is inaccurate; stride {allowed} would do.",
             stacklevel=to_the_user(),
         )
-        return sweep
+        return keeper
     warnings.warn(
         f"{reason}. The forward run is repeated with stride {allowed}. Taper the ends of the "
         f"traces, or set storage stride={allowed}, to avoid that.",
         stacklevel=to_the_user(),
     )
-    if sweep.history is not None:
-        sweep.history.slots.clear()  # before the larger one is allocated
-    amplitudes = {name: injection.amplitudes for name, injection in sweep.inputs.items()}
-    coefficients = {n: a for n, a in sweep.coefficients.items() if n not in call.profiles}
-    again = _keeping(call, _forward_sweep(call, amplitudes, coefficients), wanted, found)
-    only_scattered = all(name.endswith(SCATTERED) for name in wanted)
-    call.backend.run(_background(again) if call.silent and only_scattered else again)
-    return again
+    keeper.close()  # before a larger one is made
+    return _kept(call, sweep, wanted, found).keeper
 
 
 def _adjoint_sweep(
@@ -349,7 +347,6 @@ def _adjoint_sweep(
         outputs={port.name: call.sources[port.name] for port in program.outputs},
         dtype=forward.dtype,
         backwards=True,
-        history=forward.history,
         results=gradients,
     )
 
@@ -373,23 +370,13 @@ def _gradient(
     return gradient
 
 
-def _illumination(call: Propagation, sweep: Sweep) -> Tensor | None:
-    """Energy of the stored sums over time, (n_shots, *padded shape)."""
+def _illumination(call: Propagation, sweep: Sweep, sums: tuple[str, ...]) -> Illumination | None:
+    """What adds up the energy of the illuminated sums, if they are stored."""
     names = {
         stored_name(s)
         for (c, _), s in with_sums(call.program, call.illuminated).sums.items()
         if c in call.illuminated
     }
-    history = sweep.history
-    if history is None or not names <= set(history.slots):
+    if not names or not names <= set(sums):
         return None
-    program = sweep.sampled or call.program
-    first = next(iter(history.slots.values()))
-    energy = torch.zeros(first.shape[0], *call.program.shape, dtype=first.dtype)
-    for name in sorted(names):
-        slots = history.slots[name]
-        box = program.fields[name]  # beyond it nothing was written
-        inside = (slice(None), *(slice(lo, hi) for lo, hi in box))
-        for index in range(slots.shape[1]):
-            energy[inside].addcmul_(slots[:, index][inside], slots[:, index][inside])
-    return energy * (history.stride * call.time_step)
+    return Illumination(tuple(names), sweep.sampled or sweep.program, sweep.n_shots, sweep.dtype)

@@ -16,12 +16,18 @@ class RunInfo:
     """Internal steps, those before t = 0 included."""
     stride: int
     """Steps between two snapshots of the forward wavefield; 0 where none is kept."""
+    mode: str
+    """Where the forward wavefield is kept: ``device``, ``cpu``, ``disk`` or ``none``."""
     method: str
-    """How the forward wavefield is kept: ``snapshots`` or ``none``."""
+    """What is kept of it: ``snapshots``, ``recompute`` or ``none``."""
+    compression: str
+    """The codec of the snapshots."""
     backend: str
     """``c`` or ``reference``."""
     bytes: int
-    """Memory of the kept wavefield."""
+    """Memory of the kept wavefield, buffers included."""
+    disk_bytes: int
+    """What it takes on disk."""
 
 
 class Recording(Mapping[str, Tensor]):

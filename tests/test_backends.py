@@ -10,10 +10,11 @@ import pytest
 import torch
 from waves import DT, Toy, quiet, relative
 
-from wavepipe.propagators import Boundary, Storage, propagation, scalar
+from wavepipe.propagators import Boundary, Storage, scalar
 from wavepipe.propagators.backends import compiler
 from wavepipe.propagators.errors import BackendError
 from wavepipe.propagators.stability import DispersionWarning
+from wavepipe.propagators.storage import history
 
 
 @pytest.mark.parametrize("shape", [(40, 50), (20, 22, 24), (70, 16, 18)])
@@ -146,8 +147,8 @@ def test_faces_may_have_layers_of_their_own_or_none():
 )
 def test_slabs_that_cover_an_axis_equal_the_reference(shape, order, boundary, monkeypatch):
     """Also where memory that was never written holds NaN."""
-    original = propagation.empty
-    monkeypatch.setattr(propagation, "empty", lambda *a: original(*a).fill_(float("nan")))
+    original = history.empty
+    monkeypatch.setattr(history, "empty", lambda *a: original(*a).fill_(float("nan")))
     found = []
     for backend in ("c", "reference"):
         toy = Toy(shape, order, backend=backend, options={"boundary": boundary}, nt=30)

@@ -47,7 +47,7 @@ LAYOUT = ("towed.receiver_depth: ", "towed.side: ", "towed.streamers.y: ", "sour
 def test_every_key_is_listed_with_its_default():
     result = CliRunner().invoke(cli, ["init", "--keys"])
     assert result.exit_code == 0
-    for part in ("fwi.stages[].max_frequency: ", "default 20", "auto or device or none", *LAYOUT):
+    for part in ("fwi.stages[].max_frequency: ", "default 20", "auto or device or cpu", *LAYOUT):
         assert part in result.output
 
 

@@ -114,9 +114,9 @@ def test_a_misspelt_section_is_refused(tmp_path):
     [
         ("kind=migrate", ("kind of job.yaml is 'migrate'", "one of model, rtm, fwi")),
         ("physics=maxwell", ("physics", "'maxwell'", "one of scalar, acoustic, elastic")),
-        ("storage.mode=disk", ("storage.mode", "'disk'", "auto, device, none")),
+        ("storage.mode=tape", ("storage.mode", "'tape'", "auto, device, cpu, disk, none")),
         ("storage.method=boundary", ("storage.method", "'boundary'", "auto, snapshots")),
-        ("storage.compression=float16", ("storage.compression", "'float16'", "none")),
+        ("storage.compression=zip", ("storage.compression", "'zip'", "none, float16")),
         ("rtm.least_squares=5", ("rtm.least_squares", "5", "null")),
         ("fwi.encoding=random", ("unknown key 'encoding'", "fwi")),
         ("fwi.misfit=wasserstein", ("fwi.misfit", "l2")),

@@ -106,7 +106,7 @@ def test_the_machine_decides_nothing_that_decides_bits(folder):
 
 
 def test_memory_limits_the_workers_and_the_shots_of_a_call(folder):
-    read = inputs(folder, "fwi")
+    read = inputs(folder, "fwi", storage__mode="device", storage__method="snapshots")
     plan = make_plan(read, SMALL)
     tight = replace(SMALL, memory=2 * plan.schedule.shot_bytes)
     assert make_plan(read, tight).schedule.n_workers == 1

@@ -6,6 +6,7 @@ import torch
 
 from wavepipe.propagators import Boundary, Storage, scalar
 from wavepipe.propagators.errors import OptionError, StorageError
+from wavepipe.propagators.storage import history
 from wavepipe.propagators.storage.policy import largest_stride
 from wavepipe.propagators.wavelets import ricker
 
@@ -113,20 +114,22 @@ def test_mode_none_with_a_gradient_is_an_error_that_says_so():
 def test_a_budget_too_small_says_what_is_needed():
     """In bytes, before anything runs."""
     vp, settings = survey()
-    with pytest.raises(StorageError, match=r"takes .* GB at stride .* budget"):
+    with pytest.raises(StorageError, match=r"takes .* MB of memory at stride .* budget"):
         scalar(vp.requires_grad_(), SPACING, DT, storage=Storage(budget=1000), **settings)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mode": "disk"}, "mode 'disk' does not exist"),
-        ({"method": "boundary"}, "method 'boundary' does not exist"),
-        ({"compression": "float16"}, "compression 'float16' does not exist"),
+        ({"mode": "tape"}, "mode 'tape' does not exist; use 'auto', 'device', 'cpu', 'disk'"),
+        ({"method": "boundary"}, "method 'boundary' does not exist; use 'auto', 'snapshots'"),
+        ({"compression": "zip"}, "compression 'zip' does not exist; use 'auto', 'none', 'float16'"),
+        ({"method": "recompute", "compression": "block8"}, "would change the waves themselves"),
         ({"stride": 0}, "stride is 0"),
         ({"stride": 2.5}, "stride is 2.5"),
         ({"stride": "often"}, "stride is 'often'"),
-        ({"path": "/tmp"}, "has no use"),
+        ({"path": "/tmp", "mode": "device"}, "has no use"),
+        ({"path": 3}, "name of a folder"),
         ({"budget": -1}, "positive number of bytes"),
         ({"max_gradient_error": 2.0}, "between 0 and 1"),
     ],
@@ -161,10 +164,8 @@ def test_illumination_is_the_energy_of_what_the_model_multiplies():
 
 def test_illumination_sums_only_what_was_written(monkeypatch):
     """On a free face nothing is stored; memory that was never written must not show."""
-    from wavepipe.propagators import propagation
-
-    original = propagation.empty
-    monkeypatch.setattr(propagation, "empty", lambda *a: original(*a).fill_(float("nan")))
+    original = history.empty
+    monkeypatch.setattr(history, "empty", lambda *a: original(*a).fill_(float("nan")))
     vp, settings = survey()
     settings["boundary"] = Boundary(15, PEAK, ("z0",))
     recording = scalar(
@@ -178,23 +179,21 @@ def test_illumination_sums_only_what_was_written(monkeypatch):
 
 def test_a_repeated_forward_run_frees_the_first_history(residual):
     """Only one history is alive at a time."""
-    from wavepipe.propagators import propagation
 
-    alive = []
-    original = propagation._keeping
+    made = []
+    original = history.HistoryShape.allocate
 
-    def keeping(call, sweep, wanted, band):
-        alive.append(
-            sum(t.numel() for t in (sweep.history.slots if sweep.history else {}).values())
-        )
-        return original(call, sweep, wanted, band)
+    def allocate(self, *arguments, **options):
+        assert not any(one.slots for one in made)
+        made.append(original(self, *arguments, **options))
+        return made[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(propagation, "_keeping", keeping)
+        patch.setattr(history.HistoryShape, "allocate", allocate)
         noise = torch.randn(residual.shape, generator=torch.Generator().manual_seed(3))
         with pytest.warns(UserWarning, match="forward run is repeated"):
             gradient(noise, Storage())
-    assert alive == [0, 0]
+    assert len(made) == 2
 
 
 def test_backward_of_sources_alone_may_run_twice():

@@ -1,7 +1,7 @@
-"""The compiled back-end: C emitted for a program, one native call for all its steps."""
+"""The compiled back-end: C emitted for a program, one native call for a stretch of its steps."""
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wavepipe.propagators.backends.compiler import load
-from wavepipe.propagators.backends.division import Division, divided
+from wavepipe.propagators.backends.division import divided
 from wavepipe.propagators.backends.emit_c import emit
 from wavepipe.propagators.backends.layout import (
     LINE,
@@ -17,9 +17,9 @@ from wavepipe.propagators.backends.layout import (
     rounded,
     vector_length,
 )
-from wavepipe.propagators.backends.ports import Arrays, PointStruct, box_of, port_structs
-from wavepipe.propagators.backends.source import Source
-from wavepipe.propagators.backends.sweep import Sweep, SweepResult
+from wavepipe.propagators.backends.ports import Arrays, box_of, port_structs
+from wavepipe.propagators.backends.sweep import History, Sweep, SweepResult
+from wavepipe.propagators.stencil.program import Program, lasting
 
 _C_NAMES = {torch.float32: "float", torch.float64: "double"}
 
@@ -38,65 +38,142 @@ class Compiled:
 
     def run(self, sweep: Sweep) -> SweepResult:
         """All steps of a sweep, without the GIL."""
-        slots = tuple(sweep.history.slots) if sweep.history and sweep.sampled else ()
-        source = emit(sweep.program, sweep.sampled, slots, _C_NAMES[sweep.dtype])
-        library = load(source.text)
-        arrays = _allocate(sweep, slots)
-        recorded = {
+        execution = self.start(sweep)
+        execution.advance(0, sweep.n_steps)
+        return execution.result()
+
+    def start(self, sweep: Sweep) -> "CompiledExecution":
+        """A sweep in front of its first step."""
+        return CompiledExecution(sweep)
+
+    def state_bytes(self, sweep: Sweep) -> int:
+        """Lasting fields with their halos, in whole cache lines."""
+        return state_bytes(sweep.programs, sweep.n_shots, self._itemsize)
+
+
+def state_bytes(programs: Sequence[Program], n_shots: int, itemsize: int) -> int:
+    """Fields that live between the steps of some programs that share them, of all shots."""
+    layout = layouts(programs, (), itemsize)
+    return sum(rounded(layout[n].size, itemsize) for n in lasting(programs)) * n_shots * itemsize
+
+
+class CompiledExecution:
+    """A sweep in compiled code: its arrays, and one native call for each stretch of steps."""
+
+    def __init__(self, sweep: Sweep) -> None:
+        self._sweep = sweep
+        self._slots = tuple(sweep.history.slots) if sweep.history and sweep.sampled else ()
+        self._source = emit(sweep.program, sweep.sampled, self._slots, _C_NAMES[sweep.dtype])
+        self._library = load(self._source.text)
+        self._arrays = _allocate(sweep, self._slots)
+        self._recorded = {
             name: torch.empty(sweep.n_steps, points.count, dtype=sweep.dtype)
             for name, points in sweep.outputs.items()
         }
-        division = divided(sweep, source.lag, arrays)
-        structs, alive = port_structs(sweep, source, arrays, recorded, division.block)
-        _call(library, sweep, source, arrays, slots, structs, division)
-        del alive
-        return SweepResult(recorded, _results(sweep, arrays))
+        self._division = divided(sweep, self._source.lag, self._arrays)
+        self._structs, self._alive = port_structs(
+            sweep, self._source, self._arrays, self._recorded, self._division.block
+        )
+        self._step = 0
+
+    def advance(self, begin: int, end: int, history: History | None = None) -> None:
+        """See `Execution`; without the GIL."""
+        sweep, division = self._sweep, self._division
+        if begin != self._step or not begin <= end <= sweep.n_steps:
+            raise ValueError(
+                f"steps {begin} to {end} of {sweep.n_steps} do not follow step {self._step}."
+            )
+        history = history or sweep.history
+        if history is not None and self._slots:
+            history.check(sweep.times(begin, end))
+        shape = sweep.program.shape
+        lines = shape[1] if len(shape) == 3 else 1
+        numbers = [sweep.n_shots, sweep.n_steps, begin, end, division.block]
+        numbers += [history.stride if history else 1, sweep.backwards]
+        numbers += [division.by_shot, division.threads]
+        numbers += [shape[0], lines, division.strip, division.band]
+        numbers += [history.first if history else 0]
+        self._call(numbers, history)
+        self._step = end
+
+    @property
+    def state_bytes(self) -> int:
+        """Lasting fields with their halos."""
+        return sum(self._arrays.memory[name].nbytes for name in lasting(self._sweep.programs))
+
+    def save(self, memory: NDArray[np.uint8]) -> None:
+        """See `Execution`."""
+        for array, part in self._parts(memory):
+            np.copyto(part, array)
+
+    def restore(self, memory: NDArray[np.uint8], step: int) -> None:
+        """See `Execution`."""
+        self._step = step
+        for array, part in self._parts(memory):
+            np.copyto(array, part)
+
+    def result(self) -> SweepResult:
+        """See `Execution`."""
+        return SweepResult(self._recorded, _results(self._sweep, self._arrays))
+
+    def _parts(
+        self, memory: NDArray[np.uint8]
+    ) -> Iterator[tuple[NDArray[np.generic], NDArray[np.generic]]]:
+        """The array of every lasting field at this step, and its part of a saved state."""
+        places = swapped_places(self._sweep.program, self._step)
+        start = 0
+        for name in lasting(self._sweep.programs):
+            array = self._arrays.memory[places.get(name, name)]
+            part = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+            start += array.nbytes
+            yield array, part
+
+    def _call(self, numbers: Sequence[int], history: History | None) -> None:
+        itemsize, source, n_shots = self._sweep.dtype.itemsize, self._source, self._sweep.n_shots
+        pointers, per_shot, per_slot, strides = [], [], [], list[int]()
+        for name in source.arrays:
+            layout, memory = self._arrays.layout[name], self._arrays.memory.get(name)
+            slot = 0
+            if history is not None and name in self._slots:
+                memory = history.slots[name].numpy()
+                slot = memory.strides[1] // itemsize
+            assert memory is not None
+            pointers.append(memory.ctypes.data + layout.origin * itemsize)
+            shared = memory.shape[0] == 1 and n_shots > 1
+            per_shot.append(0 if shared else memory.strides[0] // itemsize)
+            per_slot.append(slot)
+            strides += layout.strides
+        self._library.run(
+            _longs(numbers),
+            (ctypes.c_void_p * len(pointers))(*pointers),
+            _longs(per_shot),
+            _longs(per_slot),
+            _longs(strides),
+            _longs(source.bounds),
+            self._structs,
+        )
 
 
-def _call(
-    library: ctypes.CDLL,
-    sweep: Sweep,
-    source: Source,
-    arrays: Arrays,
-    slots: Sequence[str],
-    structs: ctypes.Array[PointStruct],
-    division: Division,
-) -> None:
-    itemsize, shape = sweep.dtype.itemsize, sweep.program.shape
-    stride = sweep.history.stride if sweep.history else 1
-    lines = shape[1] if len(shape) == 3 else 1
-    numbers = [sweep.n_shots, sweep.n_steps, 0, sweep.n_steps, division.block, stride]
-    numbers += [sweep.backwards, division.by_shot, division.threads]
-    numbers += [shape[0], lines, division.strip, division.band]
-    pointers, per_shot, per_slot, strides = [], [], [], list[int]()
-    for name in source.arrays:
-        layout, memory = arrays.layout[name], arrays.memory[name]
-        pointers.append(memory.ctypes.data + layout.origin * itemsize)
-        shared = memory.shape[0] == 1 and sweep.n_shots > 1
-        per_shot.append(0 if shared else memory.strides[0] // itemsize)
-        per_slot.append(memory.strides[1] // itemsize if name in slots else 0)
-        strides += layout.strides
-    library.run(
-        _longs(numbers),
-        (ctypes.c_void_p * len(pointers))(*pointers),
-        _longs(per_shot),
-        _longs(per_slot),
-        _longs(strides),
-        _longs(source.bounds),
-        structs,
-    )
+def swapped_places(program: Program, steps: int) -> dict[str, str]:
+    """Name of a field -> array that holds it after some steps, which exchange arrays by name."""
+    swaps = (*program.swaps_before, *program.swaps_after)
+    start = {name: name for pair in swaps for name in pair}
+    places, orbit = dict(start), [dict(start)]
+    while True:
+        for a, b in swaps:
+            places[a], places[b] = places[b], places[a]
+        if places == start:
+            return orbit[steps % len(orbit)]
+        orbit.append(dict(places))
 
 
 def _allocate(sweep: Sweep, slots: Sequence[str]) -> Arrays:
-    programs = [sweep.program] if sweep.sampled is None else [sweep.program, sweep.sampled]
-    itemsize = sweep.dtype.itemsize
-    layout = layouts(programs, slots, itemsize)
+    layout = layouts(sweep.programs, slots, sweep.dtype.itemsize)
     memory: dict[str, NDArray[np.generic]] = {}
     shared: dict[int, NDArray[np.generic]] = {}  # coefficients that are one tensor
     kind = np.dtype(str(sweep.dtype).removeprefix("torch."))
     for name, place in layout.items():
-        if sweep.history is not None and name in slots:
-            memory[name] = sweep.history.slots[name].numpy()
+        if name in slots:
             continue
         given = sweep.coefficients.get(name)
         if given is None:

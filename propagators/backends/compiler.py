@@ -22,12 +22,14 @@ FLAGS = (
     "-mprefer-vector-width=512",
     "-fno-math-errno",
     "-fno-trapping-math",
+    "-fno-strict-aliasing",
     "-ffp-contract=fast",
     "-fopenmp",
     "-fPIC",
     "-shared",
 )
-"""No -ffast-math: NaN must be seen, and the order of sums is part of the result."""
+"""No -ffast-math: NaN must be seen, and the order of sums is part of the result. Types
+may alias: vectors and numbers share memory, gcc 12 has got that wrong, and saying so costs nothing."""
 
 
 def cache_folder() -> Path:

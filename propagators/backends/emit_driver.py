@@ -144,7 +144,8 @@ def time_loop(
         f"static const long lag_of_step = {source.lag};",
         "",
         "/* I: n_shots n_steps begin end block stride backwards by_shot threads, then",
-        "   planes lines strip band. Runs the steps begin ... end - 1 of a shot. */",
+        "   planes lines strip band, first_slot of those in memory. Runs the steps",
+        "   begin ... end - 1 of a shot. */",
         "static void propagate(long shot, long part, long parts, const long *I,",
         "                      real *const *base, const long *per_shot, const long *per_slot,",
         "                      const long *S, const long *B, const points *P)",
@@ -174,7 +175,8 @@ def time_loop(
             "        count = sizeof step1 / sizeof *step1;",
         ]
         lines += [
-            f"        f->A[{i}] = base[{i}] + shot * per_shot[{i}] + t / I[5] * per_slot[{i}];"
+            f"        f->A[{i}] = base[{i}] + shot * per_shot[{i}]"
+            f" + (t / I[5] - I[13]) * per_slot[{i}];"
             for i in map(names.index, slots)
         ]
         lines.append("      }")

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from wavepipe.propagators.backends.sweep import Points, Sweep, SweepResult
+from wavepipe.propagators.backends.sweep import History, Points, Sweep, SweepResult
 from wavepipe.propagators.stencil.linearise import sources_of_sums
 from wavepipe.propagators.stencil.program import (
     Box,
@@ -21,6 +22,7 @@ from wavepipe.propagators.stencil.program import (
     Swap,
     Term,
     Update,
+    lasting,
 )
 
 State = dict[str, Tensor]
@@ -38,44 +40,96 @@ class Reference:
 
     def run(self, sweep: Sweep) -> SweepResult:
         """All steps of a sweep."""
+        execution = self.start(sweep)
+        execution.advance(0, sweep.n_steps)
+        return execution.result()
+
+    def start(self, sweep: Sweep) -> "ReferenceExecution":
+        """A sweep in front of its first step."""
+        return ReferenceExecution(sweep)
+
+    def state_bytes(self, sweep: Sweep) -> int:
+        """Lasting fields on the whole grid."""
+        cells = int(np.prod(sweep.program.shape))
+        return len(lasting(sweep.programs)) * sweep.n_shots * cells * sweep.dtype.itemsize
+
+
+class ReferenceExecution:
+    """A sweep as a dictionary of tensors, which every step replaces."""
+
+    def __init__(self, sweep: Sweep) -> None:
+        self._sweep = sweep
         program = sweep.sampled or sweep.program
         device = next(iter(sweep.coefficients.values())).device
         zeros = torch.zeros(sweep.n_shots, *program.shape, dtype=sweep.dtype, device=device)
-        state = dict.fromkeys({**sweep.program.fields, **program.fields}, zeros)
-        recorded: dict[str, list[Tensor]] = {name: [] for name in sweep.outputs}
-        order = range(sweep.n_steps)
-        for t in reversed(order) if sweep.backwards else order:
-            values, state = self._advance(sweep, state, t)
-            for name, rows in recorded.items():
-                rows.append(values[name])
-        direction = -1 if sweep.backwards else 1
+        self._state = dict.fromkeys({**sweep.program.fields, **program.fields}, zeros)
+        self._recorded: dict[str, dict[int, Tensor]] = {name: {} for name in sweep.outputs}
+
+    def advance(self, begin: int, end: int, history: History | None = None) -> None:
+        """See `Execution`."""
+        times = self._sweep.times(begin, end)
+        history = history or self._sweep.history
+        if history is not None and self._sweep.sampled is not None:
+            history.check(times)
+        for t in reversed(times) if self._sweep.backwards else times:
+            values, self._state = _advanced(self._sweep, history, self._state, t)
+            for name, rows in self._recorded.items():
+                rows[t] = values[name]
+
+    @property
+    def state_bytes(self) -> int:
+        """Lasting fields on the whole grid."""
+        return sum(self._state[name].nbytes for name in lasting(self._sweep.programs))
+
+    def save(self, memory: NDArray[np.uint8]) -> None:
+        """See `Execution`."""
+        fields = [self._state[name].reshape(-1) for name in lasting(self._sweep.programs)]
+        memory[:] = torch.cat(fields).detach().cpu().numpy().view(np.uint8)
+
+    def restore(self, memory: NDArray[np.uint8], step: int) -> None:
+        """See `Execution`."""
+        del step
+        start = 0
+        for name in lasting(self._sweep.programs):
+            like = self._state[name]
+            part = memory[start : start + like.nbytes].view(str(like.dtype).removeprefix("torch."))
+            self._state[name] = torch.from_numpy(part.copy()).to(like.device).reshape(like.shape)
+            start += like.nbytes
+
+    def result(self) -> SweepResult:
+        """See `Execution`."""
         return SweepResult(
-            {name: torch.stack(rows[::direction]) for name, rows in recorded.items()},
-            {name: state[name] for name in sweep.results},
+            {
+                name: torch.stack([rows[t] for t in range(self._sweep.n_steps)])
+                for name, rows in self._recorded.items()
+            },
+            {name: self._state[name] for name in self._sweep.results},
         )
 
-    def _advance(self, sweep: Sweep, state: State, t: int) -> tuple[State, State]:
-        """What is read in step `t`, by port, and the state after it."""
-        history, coefficients = sweep.history, dict(sweep.coefficients)
-        program, slots = sweep.program, dict[str, Tensor]()
-        if history is not None and sweep.sampled is not None and t % history.stride == 0:
-            program, width = sweep.sampled, sweep.program.shape[-1]
-            slots = {n: a[:, t // history.stride, ..., :width] for n, a in history.slots.items()}
-            coefficients |= {n: a for n, a in slots.items() if n in program.coefficients}
-        inner, outer = (tuple(p for p in program.inputs if p.inner is x) for x in (True, False))
-        read = _read(sweep, state, inner=False)
-        state = inject(program, inner, sweep, state, coefficients, t)
-        state = swapped(state, program.swaps_before)
-        state = step(program, state, coefficients)
-        state = swapped(state, program.swaps_after)
-        read |= _read(sweep, state, inner=True)
-        state = inject(program, outer, sweep, state, coefficients, t)
-        if slots and not sweep.backwards:
-            ports = tuple(p for p in sources_of_sums(program) if p.field in slots)
-            stored = inject(program, ports, sweep, state, coefficients, t)
-            for name, slot in slots.items():
-                slot.copy_(stored[name])
-        return read, state
+
+def _advanced(sweep: Sweep, history: History | None, state: State, t: int) -> tuple[State, State]:
+    """What is read in step `t`, by port, and the state after it."""
+    coefficients = dict(sweep.coefficients)
+    program, slots = sweep.program, dict[str, Tensor]()
+    if history is not None and sweep.sampled is not None and t % history.stride == 0:
+        program, width = sweep.sampled, sweep.program.shape[-1]
+        slot = t // history.stride - history.first
+        slots = {n: a[:, slot, ..., :width] for n, a in history.slots.items()}
+        coefficients |= {n: a for n, a in slots.items() if n in program.coefficients}
+    inner, outer = (tuple(p for p in program.inputs if p.inner is x) for x in (True, False))
+    read = _read(sweep, state, inner=False)
+    state = inject(program, inner, sweep, state, coefficients, t)
+    state = swapped(state, program.swaps_before)
+    state = step(program, state, coefficients)
+    state = swapped(state, program.swaps_after)
+    read |= _read(sweep, state, inner=True)
+    state = inject(program, outer, sweep, state, coefficients, t)
+    if slots and not sweep.backwards:
+        ports = tuple(p for p in sources_of_sums(program) if p.field in slots)
+        stored = inject(program, ports, sweep, state, coefficients, t)
+        for name, values in slots.items():
+            values.copy_(stored[name])
+    return read, state
 
 
 def step(program: Program, state: State, coefficients: Mapping[str, Tensor]) -> State:

@@ -38,6 +38,19 @@ class History:
     stride: int
     slots: dict[str, Tensor]
     """Name -> (n_shots, n_slots, *shape), the last axis padded to whole vectors."""
+    first: int = 0
+    """Number of the first slot that is here, where others are elsewhere."""
+
+    def check(self, times: range) -> None:
+        """ValueError if a step of `times`, ascending, has a slot that is not here."""
+        stride = self.stride
+        needed = range(-(-times.start // stride), (times.stop - 1) // stride + 1)
+        n_slots = next(iter(self.slots.values())).shape[1] if self.slots else 0
+        if needed and not self.first <= needed[0] <= needed[-1] < self.first + n_slots:
+            raise ValueError(
+                f"steps {times.start} to {times.stop - 1} need the slots {needed[0]} to "
+                f"{needed[-1]}; here are {n_slots} from {self.first} on."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +83,17 @@ class Sweep:
     results: tuple[str, ...] = field(default=())
     """Fields wanted at the end."""
 
+    def times(self, begin: int, end: int) -> range:
+        """Steps in time that the sweep's own steps ``begin ... end - 1`` are, ascending."""
+        if self.backwards:
+            return range(self.n_steps - end, self.n_steps - begin)
+        return range(begin, end)
+
+    @property
+    def programs(self) -> tuple[Program, ...]:
+        """The step, and the one that meets a slot if there is one."""
+        return (self.program,) if self.sampled is None else (self.program, self.sampled)
+
 
 @dataclass(frozen=True, slots=True)
 class SweepResult:
@@ -81,6 +105,34 @@ class SweepResult:
     """Field -> (n_shots, *shape), zero outside its box."""
 
 
+class Execution(Protocol):
+    """A sweep on its way, in memory of its own. How it is cut changes no bits."""
+
+    def advance(self, begin: int, end: int, history: History | None = None) -> None:
+        """Make steps in the sweep's direction; an adjoint's first is the last in time.
+
+        Parameters
+        ----------
+        begin, end
+            Steps ``begin ... end - 1``; `begin` is where the last call ended, or `restore` put it.
+        history
+            Where the slots of these steps are, if not in the sweep's own history.
+        """
+
+    @property
+    def state_bytes(self) -> int:
+        """Size of what `save` writes."""
+
+    def save(self, memory: NDArray[np.uint8]) -> None:
+        """Copy the fields that live between steps, of all shots, to (state_bytes,) memory."""
+
+    def restore(self, memory: NDArray[np.uint8], step: int) -> None:
+        """Go on from what was saved in front of a step."""
+
+    def result(self) -> SweepResult:
+        """What the sweep has recorded, and its fields at the end."""
+
+
 class Backend(Protocol):
     """Executes sweeps."""
 
@@ -89,5 +141,11 @@ class Backend(Protocol):
     def run(self, sweep: Sweep) -> SweepResult:
         """All steps of a sweep."""
 
+    def start(self, sweep: Sweep) -> Execution:
+        """A sweep in front of its first step."""
+
     def padded(self, cells: int) -> int:
         """Length of the last axis of a history slot."""
+
+    def state_bytes(self, sweep: Sweep) -> int:
+        """The size of an execution's saved state, before anything is allocated."""

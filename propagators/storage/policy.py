@@ -1,15 +1,12 @@
 """How the forward wavefield is kept for the gradient, and how often."""
 
+import os
 from dataclasses import dataclass
 from numbers import Integral, Real
-from pathlib import Path
 from typing import Literal
 
 from wavepipe.propagators.errors import OptionError
-
-MODES = ("auto", "device", "none")
-METHODS = ("auto", "snapshots")
-COMPRESSIONS = ("none",)
+from wavepipe.propagators.storage.names import COMPRESSIONS, METHODS, MODES
 
 GRADIENT_ERROR = 1e-4
 """Relative error that a stride may cause in a gradient, unless the user says otherwise."""
@@ -34,36 +31,52 @@ class Storage:
     step.
     """
 
-    mode: Literal["auto", "device", "none"] = "auto"
-    """``device``: in the memory of the device that propagates; ``none``: nothing is kept and a
-    gradient of the earth model is an error; ``auto``: device."""
-    method: Literal["auto", "snapshots"] = "auto"
-    """``snapshots``: every stride-th step."""
-    compression: Literal["none"] = "none"
+    mode: Literal["auto", "device", "cpu", "disk", "none"] = "auto"
+    """``device``: in the memory of the device that propagates; ``cpu``: in the computer's;
+    ``disk``: in a file under `path`; ``none``: nothing is kept and a gradient of the earth model is
+    an error; ``auto``: in memory where it fits, else on disk, see `choose`."""
+    method: Literal["auto", "snapshots", "recompute"] = "auto"
+    """``snapshots``: every stride-th step is kept; ``recompute``: whole states at a few steps, from
+    which the others are computed again; ``auto``: snapshots where they fit."""
+    compression: str = "none"
+    """A codec of the snapshots, see `COMPRESSIONS`; ``auto``: none where they fit, else the most
+    accurate that does and whose error is below `max_gradient_error`."""
     stride: int | Literal["auto"] = "auto"
     """Steps between two snapshots; ``auto``: as many as the bandwidths of source and adjoint
     source allow, ``1 / (stride time_step) > f_forward + f_adjoint``."""
-    path: Path | None = None
-    """Folder for modes that write to disk; none does yet."""
-    budget: int | None = None
-    """Bytes that the history of one call may take; None: no limit."""
+    path: str | os.PathLike[str] | None = None
+    """Existing folder for modes that write to disk; $TMPDIR, or the system's for temporary files,
+    if None."""
+    budget: float | None = None
+    """Bytes of memory that the kept wavefield of one call may take, buffers included; if None, no
+    limit for what is asked for by name, and half of the free memory for what ``auto`` chooses."""
     max_gradient_error: float | None = None
-    """Relative error of the gradient that a stride above 1 may cause; None: 1e-4."""
+    """Relative error of the gradient that a stride above 1, and a codec chosen by ``auto``, may
+    cause; None: 1e-4."""
 
     def __post_init__(self) -> None:
-        for name, known in (("mode", MODES), ("method", METHODS), ("compression", COMPRESSIONS)):
+        options = (("mode", MODES), ("method", METHODS), ("compression", COMPRESSIONS))
+        for name, known in options:
             value = getattr(self, name)
             if value not in known:
                 raise OptionError(f"storage {name} {value!r} does not exist; use {_list(known)}.")
+        if self.method == "recompute" and self.compression not in ("auto", "none"):
+            raise OptionError(
+                f"storage compression {self.compression!r} does not go with method 'recompute': "
+                "waves go on from the states that are kept, so what a codec loses would change "
+                "the waves themselves. Use compression 'none', or method 'snapshots'."
+            )
         whole = isinstance(self.stride, Integral) and not isinstance(self.stride, bool)
         if self.stride != "auto" and not (whole and int(self.stride) >= 1):
             raise OptionError(
                 f"storage stride is {self.stride!r}; use 'auto' or a whole number of steps >= 1."
             )
-        if self.path is not None:
+        if self.path is not None and not isinstance(self.path, (str, os.PathLike)):
+            raise OptionError(f"storage path is {self.path!r}; it is the name of a folder.")
+        if self.path is not None and self.mode not in ("auto", "disk"):
             raise OptionError(
-                f"storage path {str(self.path)!r} has no use: no mode among {_list(MODES)} "
-                "writes to disk. Leave it out."
+                f"storage path {str(self.path)!r} has no use: mode {self.mode!r} writes nothing "
+                "to disk. Leave it out, or use mode 'disk' or 'auto'."
             )
         if self.budget is not None and not (isinstance(self.budget, Real) and self.budget > 0):
             raise OptionError(
@@ -76,9 +89,14 @@ class Storage:
             )
 
     @property
+    def allowed_error(self) -> float:
+        """Relative error of the gradient that may be caused."""
+        return self.max_gradient_error or GRADIENT_ERROR
+
+    @property
     def tolerance(self) -> float:
         """Relative amplitude that may lie above a measured bandwidth."""
-        return min(0.5, TAIL_PER_ERROR * (self.max_gradient_error or GRADIENT_ERROR))
+        return min(0.5, TAIL_PER_ERROR * self.allowed_error)
 
 
 def largest_stride(time_step: float, forward: float, adjoint: float) -> int:

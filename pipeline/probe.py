@@ -1,0 +1,192 @@
+"""Ways of keeping wavefields, measured on one shot of the survey before the plan is fixed.
+
+How much of a gradient a codec takes depends on the data: where a mute leaves little of the
+wavefields' product, its error weighs more. So no table of codecs decides, but the user's own shot.
+"""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavepipe.pipeline.cluster import InProcess
+from wavepipe.pipeline.evaluation import Evaluation, Wanted, save_evaluation
+from wavepipe.pipeline.execution import Run
+from wavepipe.pipeline.inputs import Inputs
+from wavepipe.pipeline.keeping import Keeping, disk_folder
+from wavepipe.pipeline.leaf import LEAVES
+from wavepipe.pipeline.passes import Pass
+from wavepipe.pipeline.run_folder import RunFolder
+from wavepipe.propagators.storage.choice import size
+from wavepipe.propagators.storage.scratch import Scratch
+
+logger = logging.getLogger(__name__)
+
+PROBE_SECONDS = 120.0
+"""What measuring may take; a shot that is expected to take longer is not measured."""
+
+SHORT = 2.0
+"""s; gradients that take less in all are repeated, since other work disturbs them."""
+
+REPEATS = 3
+
+Arrays = Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One way of keeping the wavefield of one shot."""
+
+    mode: str
+    """``device``, ``cpu`` or ``disk``."""
+
+    method: str
+    """``snapshots`` or ``recompute``."""
+
+    compression: str
+    """Codec of the snapshots."""
+
+    memory: int
+    """Bytes of memory for the wavefield of a shot."""
+
+    disk: int
+    """Bytes on disk."""
+
+    seconds: float
+    """Of a gradient of the probe shot; nan where it was not measured."""
+
+    error: float
+    """Of that gradient, relative to one for which nothing was lost; nan where not measured."""
+
+    def satisfies(self, allowed: float) -> bool:
+        """Whether it was measured, and its error is allowed."""
+        return self.error <= allowed  # of nan False
+
+    def __str__(self) -> str:
+        said = f"error {self.error:.2g}, {self.seconds:.3g} s"
+        if np.isnan(self.error):
+            said = "not measured"
+        disk = f" and {size(self.disk)} on disk" if self.disk else ""
+        return (
+            f"{self.mode}, {self.method}, {self.compression}: {said}, {size(self.memory)} of "
+            f"memory{disk}"
+        )
+
+
+def probe(
+    inputs: Inputs,
+    one: Pass,
+    reference: Keeping,
+    ways: Sequence[Keeping],
+    variables: tuple[str, ...],
+    threads: int,
+    allowed: float,
+) -> tuple[Measured, ...]:
+    """Error, time and bytes of some ways of keeping the wavefield of a shot in mid survey.
+
+    Parameters
+    ----------
+    one
+        Frequency band.
+    reference
+        That loses nothing.
+    ways
+        To measure, the exact ones first, then from little to large losses.
+    variables
+        Parameters whose gradient is wanted.
+    threads
+        Of a call.
+    allowed
+        Relative error of a gradient; what loses more than a codec with more is not measured.
+
+    Returns
+    -------
+    tuple
+        One per way; with nan those, those that `PROBE_SECONDS` leave no time for, and all where
+        the shot fails.
+    """
+    from wavepipe.pipeline.plan import Plan
+    from wavepipe.pipeline.schedule import Schedule
+
+    shot = inputs.survey.n_shots // 2
+    logger.info("measuring how to keep wavefields on shot %s", inputs.survey.label(shot))
+    found = [_unmeasured(way) for way in ways]
+    with Scratch(disk_folder(inputs.job)) as scratch:
+        folder = RunFolder(scratch.path)
+        inputs.survey.save(folder.survey)
+        schedule = Schedule(1, threads, 1, 1, 0, 0.0)
+        plan = Plan((one,), schedule, reference, (), inputs.survey.n_shots, (), "")
+        run = Run(inputs, plan, folder, InProcess())
+        wanted: Wanted = "image" if inputs.job.kind == "rtm" else "gradient"
+        evaluation = run.describe(wanted, one, None, variables)
+        began = time.perf_counter()
+        expected = _gradient(run, evaluation, shot)
+        longest = time.perf_counter() - began
+        if expected is None:
+            return tuple(found)
+        too_lossy = ""
+        for k, way in enumerate(ways):
+            if time.perf_counter() - began + 1.5 * longest > PROBE_SECONDS:
+                break
+            if too_lossy not in ("", way.compression):
+                continue
+            seconds, arrays = _timed(run, replace(evaluation, keeping=way), shot)
+            longest = max(longest, seconds)
+            if arrays is None:
+                continue
+            found[k] = replace(found[k], seconds=seconds, error=_error(arrays, expected))
+            if found[k].error > allowed:
+                too_lossy = way.compression
+    return tuple(found)
+
+
+def _unmeasured(way: Keeping) -> Measured:
+    return Measured(
+        way.mode,
+        way.method,
+        way.compression,
+        way.shot_memory,
+        way.shot_disk,
+        seconds=float("nan"),
+        error=float("nan"),
+    )
+
+
+def _timed(run: Run, evaluation: Evaluation, shot: int) -> tuple[float, Arrays | None]:
+    """The least time of a few gradients, s, and their arrays; one where it takes long."""
+    times: list[float] = []
+    while len(times) < REPEATS and sum(times) < SHORT:
+        start = time.perf_counter()
+        arrays = _gradient(run, evaluation, shot)
+        times.append(time.perf_counter() - start)
+    return min(times), arrays
+
+
+def _gradient(run: Run, evaluation: Evaluation, shot: int) -> Arrays | None:
+    """Arrays of one shot; None where it fails, which the run itself will say."""
+    path = save_evaluation(evaluation, run.work)
+    partial = LEAVES[evaluation.wanted](str(path), (shot,))
+    return None if partial.failures else partial.arrays
+
+
+def _error(found: Arrays, expected: Arrays) -> float:
+    """Largest relative error (root mean square) of a gradient; 0 where all are zero."""
+    worst = 0.0
+    for name, array in expected.items():
+        if name == "illumination":
+            continue
+        difference = float(np.linalg.norm(found[name].astype(np.float64) - array))
+        norm = float(np.linalg.norm(array.astype(np.float64)))
+        worst = max(worst, difference / norm if norm else difference)
+    return worst
+
+
+def as_plain(measured: Sequence[Measured]) -> list[dict[str, object]]:
+    """Rows for JSON, which has no nan."""
+    return [
+        {key: None if value != value else value for key, value in asdict(one).items()}
+        for one in measured
+    ]

@@ -1,0 +1,144 @@
+"""A wavefield computed again from checkpoints, window by window, while the adjoint runs back."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavepipe.propagators.backends.sweep import (
+    Backend,
+    Execution,
+    History,
+    Sweep,
+    SweepResult,
+)
+from wavepipe.propagators.errors import StorageError
+from wavepipe.propagators.storage.choice import Choice
+from wavepipe.propagators.storage.history import HistoryShape, Window
+from wavepipe.propagators.storage.reversal import START, Action, reversal
+from wavepipe.propagators.storage.scratch import Scratch
+from wavepipe.propagators.storage.spill import SpillFile
+
+
+class Recomputed:
+    """One window of slots and the states in front of some others.
+
+    The forward run is the first part of the reversal, up to the last window, whose slots stay.
+    """
+
+    def __init__(self, backend: Backend, shape: HistoryShape, choice: Choice, folder: Path) -> None:
+        self._backend, self._shape = backend, shape
+        self._windows = shape.windows(choice.window)
+        self._actions: Iterator[Action] = reversal(len(self._windows), choice.checkpoints)
+        self._memory = shape.allocate(min(choice.window, shape.n_slots))
+        self._checkpoints = Checkpoints(choice, folder)
+        self._sweep: Sweep | None = None
+
+    def forward(self, sweep: Sweep, look: Callable[[History, int], None] | None) -> SweepResult:
+        """See `Keeper`."""
+        self._sweep = replace(sweep, history=self._memory)
+        execution = self._backend.start(self._sweep)
+        for action in self._actions:
+            self._follow(action, execution, look)
+            if action.kind == "turn":
+                break
+        return execution.result()
+
+    def backward(self, sweep: Sweep) -> SweepResult:
+        """See `Keeper`."""
+        if self._sweep is None:
+            raise StorageError("there is no forward run to compute again.")
+        adjoint = self._backend.start(replace(sweep, history=self._memory))
+        self._turn(adjoint, sweep, self._windows[-1])
+        again: Execution | None = None
+        for action in self._actions:
+            again = again or self._backend.start(self._sweep)
+            self._follow(action, again, None)
+            if action.kind == "turn":
+                self._turn(adjoint, sweep, self._windows[action.window])
+        return adjoint.result()
+
+    def close(self) -> None:
+        """See `Keeper`."""
+        self._memory.slots.clear()
+        self._checkpoints.close()
+
+    def _turn(self, adjoint: Execution, sweep: Sweep, window: Window) -> None:
+        slots = replace(self._memory, first=window.first)
+        adjoint.advance(*window.backwards(sweep.n_steps), slots)
+
+    def _follow(
+        self,
+        action: Action,
+        execution: Execution,
+        look: Callable[[History, int], None] | None,
+    ) -> None:
+        """Do to the forward run what an action says."""
+        if action.kind == "restore":
+            step = self._windows[action.window].begin
+            self._checkpoints.restore(action.checkpoint, execution, step)
+        elif action.kind == "keep":
+            self._checkpoints.save(action.checkpoint, execution)
+        else:
+            end = action.window + 1 if action.kind == "turn" else action.end
+            for window in self._windows[action.window : end]:
+                slots = replace(self._memory, first=window.first)
+                execution.advance(window.begin, window.end, slots)
+                if look is not None:
+                    look(slots, window.n_slots)
+
+
+class Checkpoints:
+    """States of an execution, in memory or in a file.
+
+    Raises
+    ------
+    StorageError
+        The folder cannot be written or has no room.
+    """
+
+    def __init__(self, choice: Choice, folder: Path) -> None:
+        self._memory: NDArray[np.uint8] | None = None
+        self._scratch: Scratch | None = None
+        self._file: SpillFile | None = None
+        if choice.mode != "disk" or not choice.checkpoints:
+            self._memory = np.empty((choice.checkpoints, choice.state), np.uint8)
+            return
+        self._scratch = Scratch(folder)
+        try:
+            self._file = SpillFile(
+                self._scratch.path, choice.checkpoints, choice.state, buffers=choice.buffers
+            )
+        except BaseException:
+            self._scratch.close()
+            raise
+
+    def save(self, number: int, execution: Execution) -> None:
+        """Keep the state of an execution as checkpoint `number`."""
+        if self._file is not None:
+            with self._file.writing(number) as memory:
+                execution.save(memory)
+        elif self._memory is not None:
+            execution.save(self._memory[number])
+
+    def restore(self, number: int, execution: Execution, step: int) -> None:
+        """Put an execution back in front of a step; the start is zero and takes no memory."""
+        if number == START:
+            execution.restore(np.zeros(execution.state_bytes, np.uint8), step)
+        elif self._file is not None:
+            with self._file.reading(number) as memory:
+                execution.restore(memory, step)
+        elif self._memory is not None:
+            execution.restore(self._memory[number], step)
+
+    def close(self) -> None:
+        """Free everything; a second call does nothing."""
+        self._memory = None
+        if self._file is not None:
+            with suppress(StorageError):  # of a disk that nobody needs any more
+                self._file.close()
+        if self._scratch is not None:
+            self._scratch.close()

@@ -1,0 +1,79 @@
+"""The memory of a call is what its plan says: measured in a process of its own."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import gc, json, sys, warnings
+from pathlib import Path
+import numpy as np
+import torch
+from wavepipe.propagators import Boundary, Storage, propagate
+from wavepipe.propagators.physics.names import PARAMETERS
+from wavepipe.propagators.planning import plan_call
+from wavepipe.propagators.wavelets import ricker
+
+physics, shape, nt, options = json.loads(sys.argv[1])
+storage = Storage(**{"stride": 4} | options)
+settings = dict(boundary=Boundary(10, 10.0), velocity_bound=2100.0)
+values = {"vp": 2000.0, "vs": 1000.0, "rho": 2000.0}
+
+def status(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+
+def call(shape, nt):
+    names = PARAMETERS[physics]
+    models = {name: torch.full(shape, values[name], requires_grad=True) for name in names}
+    amplitudes = torch.tensor(ricker(10.0, 1e-3, nt, 0.12)).float().reshape(1, 1, nt)
+    receivers = np.full((1, 20, len(shape)), 50.0)
+    receivers[..., -1] = np.linspace(30, 10 * shape[-1] - 50, 20)
+    gather = propagate(
+        physics, models, 10.0, 1e-3, sources={"pressure": (amplitudes, receivers[:, :1])},
+        receivers={"pressure": receivers}, storage=storage, **settings,
+    )["pressure"]
+    gather.backward(gather.detach() * torch.linspace(1, 0, nt) ** 2)
+
+with warnings.catch_warnings(action="ignore"):
+    call((24,) * len(shape), nt)
+    gc.collect()
+    before = status("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")
+    call(tuple(shape), nt)
+plan = plan_call(
+    shape, 10.0, 1e-3, nt, 1, 20, physics=physics, wanted=PARAMETERS[physics], storage=storage,
+    gradient=True, max_frequency=25.0, **settings,
+)
+print(json.dumps([plan.bytes, status("VmHWM") - before]))
+"""
+
+SNAPSHOTS = {"mode": "device", "method": "snapshots"}
+CASES = [
+    pytest.param("scalar", (500, 500), 210, SNAPSHOTS | {"stride": 1}),
+    *(
+        pytest.param(*case, marks=pytest.mark.slow)
+        for case in (
+            ("scalar", (700, 700), 2600, SNAPSHOTS | {"compression": "cosine6"}),
+            ("elastic", (500, 500), 120, {"mode": "cpu"}),
+            ("elastic", (500, 500), 600, SNAPSHOTS | {"compression": "float16"}),
+            ("scalar", (130, 120, 130), 200, {"mode": "disk"}),
+            ("elastic", (60, 60, 60), 120, {"method": "recompute"}),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("physics", "shape", "nt", "options"), CASES)
+def test_memory_is_predicted_within_a_tenth(physics, shape, nt, options):
+    """Peak of the resident memory above what a small call as long has left, above 200 MB."""
+    case = json.dumps([physics, shape, nt, options])
+    run = subprocess.run(
+        [sys.executable, "-c", SCRIPT, case], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    predicted, measured = json.loads(run.stdout)
+    assert measured > 200e6
+    assert abs(predicted / measured - 1) < 0.1, (predicted, measured)

@@ -29,7 +29,7 @@ FLAGS = (
     "-shared",
 )
 """No -ffast-math: NaN must be seen, and the order of sums is part of the result. Types
-may alias: vectors and numbers share memory, gcc 12 has got that wrong, and saying so costs nothing."""
+may alias: vectors and numbers share memory; gcc 12 has got that wrong, and saying so is free."""
 
 
 def cache_folder() -> Path:

@@ -12,7 +12,6 @@ from wavepipe.propagators.backends.compiler import load
 from wavepipe.propagators.backends.division import divided
 from wavepipe.propagators.backends.emit_c import emit
 from wavepipe.propagators.backends.layout import (
-    LINE,
     layouts,
     rounded,
     vector_length,
@@ -168,32 +167,35 @@ def swapped_places(program: Program, steps: int) -> dict[str, str]:
 
 
 def _allocate(sweep: Sweep, slots: Sequence[str]) -> Arrays:
-    layout = layouts(sweep.programs, slots, sweep.dtype.itemsize)
-    memory: dict[str, NDArray[np.generic]] = {}
-    shared: dict[int, NDArray[np.generic]] = {}  # coefficients that are one tensor
+    """Every array but the slots, in one block: large enough for huge pages also in 2-D."""
     kind = np.dtype(str(sweep.dtype).removeprefix("torch."))
-    for name, place in layout.items():
-        if name in slots:
-            continue
-        given = sweep.coefficients.get(name)
-        if given is None:
-            memory[name] = _zeros(sweep.n_shots, place.size, kind)
-        elif given.data_ptr() in shared:
-            memory[name] = shared[given.data_ptr()]
-        else:
-            memory[name] = _zeros(1 if given.ndim == 1 else given.shape[0], place.size, kind)
-            shared[given.data_ptr()] = memory[name]
-            target = place.view(memory[name])
-            target[...] = given.detach().numpy().reshape(target.shape)
-    return Arrays(memory, layout)
+    layout = layouts(sweep.programs, slots, kind.itemsize)
+    names = [name for name in layout if name not in slots]
+    given = {name: sweep.coefficients[name] for name in names if name in sweep.coefficients}
+    owners: dict[int, str] = {}  # coefficients that are one tensor have one memory
+    owner = {name: owners.setdefault(one.data_ptr(), name) for name, one in given.items()}
+    shapes: dict[str, tuple[int, int]] = {}
+    for name in names:
+        if owner.get(name, name) == name:
+            shots = sweep.n_shots
+            if name in given:
+                shots = 1 if given[name].ndim == 1 else given[name].shape[0]
+            shapes[name] = shots, rounded(layout[name].size, kind.itemsize)
+    block = _zeros(sum(shots * size for shots, size in shapes.values()), kind)
+    memory: dict[str, NDArray[np.generic]] = {}
+    for name, (shots, size) in shapes.items():
+        memory[name], block = block[: shots * size].reshape(shots, size), block[shots * size :]
+        if name in given:
+            target = layout[name].view(memory[name])
+            target[...] = given[name].detach().numpy().reshape(target.shape)
+    return Arrays(memory | {name: memory[first] for name, first in owner.items()}, layout)
 
 
-def _zeros(shots: int, size: int, kind: np.dtype[np.generic]) -> NDArray[np.generic]:
-    """(shots, size) zeros, every shot at the start of a cache line."""
-    size = rounded(size, kind.itemsize)
-    raw = np.zeros(shots * size + vector_length(kind.itemsize), dtype=kind)
-    start = -(raw.ctypes.data // kind.itemsize) % (LINE // kind.itemsize)
-    return raw[start : start + shots * size].reshape(shots, size)
+def _zeros(size: int, kind: np.dtype[np.generic]) -> NDArray[np.generic]:
+    """(size,) zeros that start at a cache line."""
+    raw = np.zeros(size + vector_length(kind.itemsize), dtype=kind)
+    start = -(raw.ctypes.data // kind.itemsize) % vector_length(kind.itemsize)
+    return raw[start : start + size]
 
 
 def _results(sweep: Sweep, arrays: Arrays) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """What a user may get wrong in a call, found at the door."""
 
+import math
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -113,10 +114,8 @@ def slowest_wave(earth: Mapping[str, Tensor]) -> tuple[float, Wave]:
     if "vs" not in earth:
         return slowest, ""
     shear = earth["vs"].detach()
-    shear = shear[shear > 0]
-    if shear.numel() and float(shear.min()) < slowest:
-        return float(shear.min()), "S"
-    return slowest, "P"
+    slowest_shear = float(shear.masked_fill(shear == 0, math.inf).min())
+    return (slowest_shear, "S") if slowest_shear < slowest else (slowest, "P")
 
 
 def judge_pass_band(grid: TimeGrid, frequency: float, *, correct: bool) -> None:

@@ -34,6 +34,8 @@ def contact_rows(vs: Tensor) -> Rows:
     `NOWHERE` if the model is all rock or all water.
     """
     water = vs.detach() == 0
+    if not water.any() or water.all():
+        return NOWHERE
     found = torch.zeros(water.shape[1], dtype=torch.bool)
     for axis in range(1, water.ndim):
         n = water.shape[axis]

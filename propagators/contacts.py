@@ -32,9 +32,10 @@ def crossing(domain: Domain, vs: Tensor, points: Points) -> NDArray[np.intp]:
     points
         On the grid of `domain`.
     """
-    water = domain.extended((vs.detach() == 0).to(vs.dtype)).numpy() > 0
-    if not water.any() or water.all():
+    still = vs.detach() == 0
+    if not still.any() or still.all():
         return np.zeros(0, dtype=np.intp)
+    water = domain.extended(still.to(vs.dtype)).numpy() > 0
     counts = np.diff(points.rowptr)
     owners = np.repeat(np.arange(points.count), counts)
     shots = np.searchsorted(points.first, owners, side="right") - 1

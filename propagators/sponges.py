@@ -18,10 +18,10 @@ from wavepipe.propagators.domain import Domain
 
 NONE = (0.0, 1.0)
 
-USUAL = (0.1, 15.0)
+USUAL = (0.1, 13.0)
 """Strength and power: enough for every medium tried but shallow water. What grows lives near the
 outer edge; a wave along the layer meets the inner half, and loses 0.2 %. One that is three layers
-long loses 2 %: layers should be half as thick as the longest wave."""
+long loses 3.5 %: layers should be two thirds as thick as the longest wave."""
 
 STRONG = (0.2, 3.0)
 """For water of up to half the order in cells on rock, below a free surface; costs some per cent."""

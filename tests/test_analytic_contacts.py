@@ -24,7 +24,7 @@ def under_free_surface(solid, kind, points, order, reach=8.0, depth=1.0):
     column = 12 + round(reach * points)
     places = np.array([[0, column], [0, 12 + 2 * points], [points, column]]) * spacing
     receivers = {"vz": places, "vx": places}
-    layers = max(20, round(points * solid.vp / solid.vs / 2))  # half a P wavelength
+    layers = max(20, round(points * solid.vp / solid.vs * 2 / 3))  # of a P wavelength
     found = record(
         "elastic", models, spacing, clock, WAVELET, kind, source, receivers,
         order=order, boundary=Boundary(layers, None, ("z0",)),

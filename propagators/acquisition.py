@@ -14,7 +14,7 @@ from wavepipe.propagators.checks import as_positions, checked_amplitudes, checke
 from wavepipe.propagators.errors import GeometryError
 from wavepipe.propagators.physics.names import receiver_names, source_names
 from wavepipe.propagators.ports import checked_moment, checked_ports
-from wavepipe.propagators.time_resampling import HALF_WIDTH
+from wavepipe.propagators.time_kernel import HALF_WIDTH
 
 Sources = Mapping[str, tuple[Any, ...]]
 """Name -> (amplitudes (n_shots, n, nt), positions (n_shots, n, ndim)), and the tensors of

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -40,7 +39,7 @@ from wavepipe.propagators.stability import accurate_time_step
 from wavepipe.propagators.stencil.linearise import SCATTERED, born
 from wavepipe.propagators.stencil.page import Face, Page
 from wavepipe.propagators.stencil.program import Port, Program
-from wavepipe.propagators.storage.policy import Storage
+from wavepipe.propagators.storage.policy import Storage, check_losses
 from wavepipe.propagators.time_resampling import (
     TimeGrid,
     bandwidth,
@@ -93,7 +92,7 @@ class Call:
         for name, positions in asked.receivers.items():
             shift = _port(run.program.outputs, name).shift
             matrix = recording_operator(self.grid, self.options.correct_time_dispersion, shift)
-            samples = resampled(matrix, rows[name])[: asked.nt]
+            samples = resampled(matrix, rows[name])
             if name == "pressure":
                 samples = samples * self.pressure_unit
             gathers[name] = samples.T.reshape(asked.n_shots, positions.shape[1], asked.nt)
@@ -130,6 +129,7 @@ def prepare(
     n_shots, ndim = acquisition.n_shots, acquisition.ndim
     earth = checked_parameters(physics.name, models, ndim, n_shots)
     physics.judge(earth)
+    check_losses(options.storage, physics.name, lossy=physics.lossy)
     vp = earth["vp"]
     domain = Domain(
         tuple(vp.shape[1:]),
@@ -156,7 +156,10 @@ def prepare(
     judge_dispersion(slow, domain.spacing, highest, domain.order, staggered=domain.staggered)
     if physics.lossy:
         options = replace(options, correct_time_dispersion=False)
-    grid = _clock(dt, acquisition, domain, velocity, options, highest if physics.lossy else 0.0)
+    shifts = physics.shifts(ndim, tuple(acquisition.amplitudes), tuple(acquisition.receivers))
+    uncorrected = highest if physics.lossy else 0.0
+    step = _time_step(dt, domain, velocity, options, uncorrected)
+    grid = plan_time_grid(dt, acquisition.nt, step, options.correct_time_dispersion, shifts)
     judge_pass_band(grid, highest, correct=options.correct_time_dispersion)
     perturbed = checked_scatter(scatter, earth, ndim, n_shots) if scatter is not None else {}
     linearised = physics.depending_on(tuple(perturbed), domain.free)
@@ -180,7 +183,6 @@ def prepare(
     if frequency is None:
         frequency = peak_frequency(samples, dt)
     reference = _reference_frequency(physics, options, samples, dt)
-    like = torch.zeros((), dtype=vp.dtype)
     sources, receivers = (
         {name: _points(domain, program, name, where, source=entering) for name, where in by.items()}
         for by, entering in ((acquisition.sources, True), (acquisition.receivers, False))
@@ -192,7 +194,7 @@ def prepare(
         backend=choose_backend(options.backend, vp.dtype),
         storage=options.storage,
         time_step=grid.time_step,
-        profiles=domain.profiles(program, grid.time_step, velocity, frequency, like),
+        profiles=domain.profiles(program, grid.time_step, velocity, frequency, vp.dtype),
         sources=sources,
         receivers=receivers,
         forward_bandwidth=max(
@@ -267,30 +269,17 @@ def _points(
     return domain.points(where, half, enters=enters)
 
 
-def _clock(
-    dt: float,
-    acquisition: Acquisition,
-    domain: Domain,
-    velocity: float,
-    options: Options,
-    uncorrected: float,
-) -> TimeGrid:
-    """Internal steps; short ones up to a frequency (Hz) whose time dispersion is not corrected."""
+def _time_step(
+    dt: float, domain: Domain, velocity: float, options: Options, uncorrected: float
+) -> float:
+    """Internal step, s; short for frequencies (Hz) whose time dispersion is not corrected."""
     step = options.time_step
     if step is None:
-        step = min(dt, domain.stable_time_step(velocity), accurate_time_step(uncorrected))
-    elif step > dt * (1 + 1e-9):
+        return min(dt, domain.stable_time_step(velocity), accurate_time_step(uncorrected))
+    if step > dt * (1 + 1e-9):
         raise OptionError(f"time_step {step:.6g} s is longer than dt {dt:.6g} s; use at most dt.")
-    else:
-        domain.check_time_step(step, velocity)
-    longest = max(one.shape[-1] for one in acquisition.amplitudes.values())
-    return plan_time_grid(
-        dt,
-        max(acquisition.nt, longest),
-        step,
-        options.correct_time_dispersion,
-        staggered=domain.staggered,
-    )
+    domain.check_time_step(step, velocity)
+    return step
 
 
 @lru_cache(maxsize=64)
@@ -332,9 +321,7 @@ def _internal(
     """Amplitudes of a port on the internal clock, (n_steps, n_sources of all shots)."""
     port = _port(program.inputs, name)
     rows = amplitudes.flatten(0, 1).T
-    if rows.shape[0] < grid.nt:
-        rows = torch.nn.functional.pad(rows, (0, 0, 0, grid.nt - rows.shape[0]))
-    matrix = source_operator(grid, options.correct_time_dispersion, port.shift)
+    matrix = source_operator(grid, options.correct_time_dispersion, port.shift, rows.shape[0])
     per_step = 1.0 if port.factors else grid.time_step
     if port.inner or not port.factors:  # a force or a stress
         per_step /= MASS_UNIT

@@ -20,14 +20,19 @@ from wavepipe.propagators.stability import DispersionWarning, Wave, check_disper
 from wavepipe.propagators.time_resampling import TimeGrid, pass_band
 
 _PACKAGE = str(Path(__file__).parent)
+_TORCH = str(Path(torch.__file__).parent)
 
 
 def to_the_user() -> int:
-    """Stack level, for `warnings.warn` in the caller, of the line that called the propagators."""
+    """Stack level, for `warnings.warn` in the caller, of the line that called the propagators.
+
+    Or that called `backward` of torch, which then calls them.
+    """
     frame, level, found = sys._getframe(1), 1, 1
     while frame.f_back is not None:
         frame, level = frame.f_back, level + 1
-        if frame.f_code.co_filename.startswith(_PACKAGE):
+        name = frame.f_code.co_filename
+        if name.startswith(_PACKAGE) or (found == level - 1 and name.startswith(_TORCH)):
             found = level
     return found + 1
 
@@ -110,11 +115,13 @@ def judge_dispersion(
 
 def slowest_wave(earth: Mapping[str, Tensor]) -> tuple[float, Wave]:
     """Velocity of an earth model's slowest wave, m/s, and which it is; vs = 0 is no wave."""
-    slowest = float(earth["vp"].detach().min())
+    slowest = float(earth["vp"].detach().amin())
     if "vs" not in earth:
         return slowest, ""
     shear = earth["vs"].detach()
-    slowest_shear = float(shear.masked_fill(shear == 0, math.inf).min())
+    slowest_shear = float(shear.amin())
+    if slowest_shear == 0:
+        slowest_shear = float(shear.masked_fill(shear == 0, math.inf).amin())
     return (slowest_shear, "S") if slowest_shear < slowest else (slowest, "P")
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from wavepipe.propagators.checks import described
 from wavepipe.propagators.domain import Domain
 from wavepipe.propagators.errors import OptionError
+from wavepipe.propagators.medium import beside
 from wavepipe.propagators.stencil.contact_rows import contact_name
 from wavepipe.propagators.stencil.one_sided import BLOCK
 
@@ -33,8 +34,10 @@ def contact_rows(vs: Tensor) -> Rows:
     -------
     `NOWHERE` if the model is all rock or all water.
     """
+    if float(vs.detach().amin()) > 0:
+        return NOWHERE
     water = vs.detach() == 0
-    if not water.any() or water.all():
+    if water.all():
         return NOWHERE
     found = torch.zeros(water.shape[1], dtype=torch.bool)
     for axis in range(1, water.ndim):
@@ -101,22 +104,16 @@ def contact_masks(domain: Domain, vs: Tensor, rows: Rows | None) -> dict[str, Te
     for pair in combinations(range(domain.ndim), 2):
         solid = rock
         for axis in pair:
-            solid = torch.minimum(solid, _shifted(solid, axis, 1))
+            solid = torch.minimum(solid, beside(solid, axis, 1))
         mask, reach = torch.zeros_like(solid), domain.order // 2 - 1
         for axis in pair:
             for cells in (k for k in range(-reach, reach + 1) if k):
-                mask = torch.maximum(mask, 1.0 - _shifted(solid, axis, cells))
+                mask = torch.maximum(mask, 1.0 - beside(solid, axis, cells))
         mask = mask * solid * _within(domain, rows)
         for axis in pair:
             mask = mask * _beyond_closures(domain, axis)
         found[contact_name(pair, domain.ndim)] = mask
     return found
-
-
-def _shifted(values: Tensor, axis: int, cells: int) -> Tensor:
-    """The values some nodes further along an axis; beyond the last node, that node's."""
-    n = values.shape[axis + 1]
-    return values.index_select(axis + 1, (torch.arange(n) + cells).clamp(0, n - 1))
 
 
 def _beyond_closures(domain: Domain, axis: int) -> Tensor:

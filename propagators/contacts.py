@@ -23,23 +23,36 @@ ADVICE = (
 )
 
 
-def crossing(domain: Domain, vs: Tensor, points: Points) -> NDArray[np.intp]:
-    """Indices of points that are read, or added to, on both sides of a contact.
+def water_on_grid(domain: Domain, vs: Tensor) -> NDArray[np.bool_] | None:
+    """Where the grid is water, (n_shots or 1, *grid); None if none of it touches rock.
 
     Parameters
     ----------
     vs : (n_shots or 1, *model), m/s
-    points
-        On the grid of `domain`.
     """
+    if float(vs.detach().amin()) > 0:
+        return None
     still = vs.detach() == 0
-    if not still.any() or still.all():
-        return np.zeros(0, dtype=np.intp)
-    water = domain.extended(still.to(vs.dtype)).numpy() > 0
+    if still.all():
+        return None
+    found: NDArray[np.bool_] = domain.extended(still.to(vs.dtype)).numpy() > 0
+    return found
+
+
+def crossing(water: NDArray[np.bool_], points: Points) -> NDArray[np.intp]:
+    """Indices of points that are read, or added to, on both sides of a contact.
+
+    Parameters
+    ----------
+    water
+        From `water_on_grid`.
+    points
+        On the same grid.
+    """
     counts = np.diff(points.rowptr)
     owners = np.repeat(np.arange(points.count), counts)
     shots = np.searchsorted(points.first, owners, side="right") - 1
-    cells = tuple(np.clip(points.cells.T, 0, np.array(domain.shape)[:, None] - 1))
+    cells = tuple(np.clip(points.cells.T, 0, np.array(water.shape[1:])[:, None] - 1))
     wet = water[(shots if len(water) > 1 else np.zeros_like(shots), *cells)]
     in_water = np.bincount(owners, wet, points.count)
     return np.flatnonzero((in_water > 0) & (in_water < counts))
@@ -49,9 +62,12 @@ def judge_contacts(
     domain: Domain, vs: Tensor, sources: Mapping[str, Points], receivers: Mapping[str, Points]
 ) -> None:
     """Warn of points on both sides of a contact, by port: the wavefield jumps there."""
+    water = water_on_grid(domain, vs)
+    if water is None:
+        return
     for ports, what in ((sources, "source"), (receivers, "receiver")):
         for name, points in ports.items():
-            found = crossing(domain, vs, points)
+            found = crossing(water, points)
             if found.size:
                 first = int(found[0])
                 shot = int(np.searchsorted(points.first, first, side="right") - 1)

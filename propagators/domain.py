@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from itertools import product
 from numbers import Integral
 
@@ -26,7 +27,7 @@ VECTOR = 16
 """Slabs along the fastest axis begin and end at multiples of this many cells: no remainder."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Domain:
     """A model's grid and what surrounds it."""
 
@@ -49,10 +50,9 @@ class Domain:
             raise OptionError(f"spacing has {len(self.spacing)} values for a {ndim}-D model.")
         if not all(np.isfinite(h) and h > 0 for h in self.spacing):
             raise OptionError(f"spacing is {self.spacing} m; distances must be positive.")
-        widths = self.boundary.widths(ndim)
         for axis, n in enumerate(self.model_shape):
             needed = 2 + sum(
-                w for w, m in zip(widths[axis], self.margins[axis], strict=True) if m == 0
+                w for w, m in zip(self.widths[axis], self.margins[axis], strict=True) if m == 0
             )
             needed = max(needed, self.order // 2 + 2)
             if self.solid and any(self.free[axis]):
@@ -68,7 +68,7 @@ class Domain:
         """2 or 3."""
         return len(self.model_shape)
 
-    @property
+    @cached_property
     def free(self) -> tuple[tuple[bool, bool], ...]:
         """Whether the low and the high face of each axis are free."""
         ndim = len(self.model_shape)
@@ -101,12 +101,17 @@ class Domain:
             gains=self.gains,
         )
 
-    @property
+    @cached_property
+    def widths(self) -> tuple[tuple[int, int], ...]:
+        """Thickness of the layers, cells, (low, high) per axis."""
+        return self.boundary.widths(len(self.model_shape))
+
+    @cached_property
     def margins(self) -> tuple[tuple[int, int], ...]:
         """Cells beyond the model, (low, high) per axis."""
         return self.boundary.margins(len(self.model_shape))
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, ...]:
         """The grid, absorbing layers included."""
         return tuple(
@@ -136,7 +141,7 @@ class Domain:
 
         return tuple(
             (face(axis, 0, low), face(axis, 1, high))
-            for axis, (low, high) in enumerate(self.boundary.widths(self.ndim))
+            for axis, (low, high) in enumerate(self.widths)
         )
 
     def page(self, contacts: tuple[int, int] | None = None) -> Page:
@@ -158,42 +163,24 @@ class Domain:
         return grid[(slice(None), *window)]
 
     def profiles(
-        self, program: Program, time_step: float, velocity: float, frequency: float, like: Tensor
+        self,
+        program: Program,
+        time_step: float,
+        velocity: float,
+        frequency: float,
+        dtype: torch.dtype,
     ) -> dict[str, Tensor]:
-        """Profiles of the program by name, each as long as its axis."""
-        profiles = {
-            name: torch.as_tensor(values, dtype=like.dtype)
-            for name, values in program.profiles.items()
-        }
-        for axis, widths in enumerate(self.boundary.widths(self.ndim)):
-            for (side, width), half in product(enumerate(widths), (False, True)):
-                place = f"{axis_name(axis, self.ndim)}{side}{'h' if half else ''}"
-                if f"a_{place}" not in program.coefficients:
-                    continue
-                pair = layer_profiles(
-                    width,
-                    self.shape[axis],
-                    self.spacing[axis],
-                    time_step,
-                    velocity,
-                    frequency,
-                    high=side == 1,
-                    shift=0.5 if half else 0.0,
-                )
-                for name, values in zip("ab", pair, strict=True):
-                    profiles[f"{name}_{place}"] = torch.as_tensor(values).to(like)
-                if f"g_{place}" in program.coefficients:
-                    factors = sponge_profile(
-                        *self.sponge,
-                        width,
-                        self.shape[axis],
-                        self.spacing[axis],
-                        time_step,
-                        velocity,
-                        high=side == 1,
-                    )
-                    profiles[f"g_{place}"] = torch.as_tensor(factors).to(like)
-        return profiles
+        """Profiles of the program by name, each as long as its axis; read-only."""
+        return _profiles(
+            program,
+            self.widths,
+            self.spacing,
+            (float(self.sponge[0]), float(self.sponge[1])),
+            float(time_step),
+            float(velocity),
+            float(frequency),
+            dtype,
+        )
 
     def points(
         self, positions: NDArray[np.float64], half: Sequence[int] = (), *, enters: str = ""
@@ -227,9 +214,8 @@ class Domain:
     def _face_kinds(self, half: Sequence[int], enters: str) -> dict[str, FaceKind]:
         """What the faces without a layer do to a field."""
         kinds: dict[str, FaceKind] = {}
-        widths = self.boundary.widths(self.ndim)
         for axis, side in product(range(self.ndim), (0, 1)):
-            if widths[axis][side]:
+            if self.widths[axis][side]:
                 continue
             kind: FaceKind = "even" if axis in half else "odd"
             if not self.free[axis][side]:
@@ -246,3 +232,35 @@ def normalised_spacing(spacing: float | Sequence[float], ndim: int) -> tuple[flo
     """One distance per axis, m."""
     given = [float(h) for h in np.atleast_1d(spacing)]
     return tuple(given * ndim if np.ndim(spacing) == 0 else given)
+
+
+@lru_cache(maxsize=32)
+def _profiles(
+    program: Program,
+    widths: tuple[tuple[int, int], ...],
+    spacing: tuple[float, ...],
+    sponge: tuple[float, float],
+    time_step: float,
+    velocity: float,
+    frequency: float,
+    dtype: torch.dtype,
+) -> dict[str, Tensor]:
+    """See `Domain.profiles`; the shots of a survey share them."""
+    profiles = {
+        name: torch.as_tensor(values, dtype=dtype) for name, values in program.profiles.items()
+    }
+    for axis, sides in enumerate(widths):
+        for (side, width), half in product(enumerate(sides), (False, True)):
+            place = f"{axis_name(axis, len(widths))}{side}{'h' if half else ''}"
+            if f"a_{place}" not in program.coefficients:
+                continue
+            layer = (width, program.shape[axis], spacing[axis], time_step, velocity)
+            high = side == 1
+            pair = layer_profiles(*layer, frequency, high=high, shift=0.5 if half else 0.0)
+            for name, values in zip("ab", pair, strict=True):
+                profiles[f"{name}_{place}"] = torch.as_tensor(values, dtype=dtype)
+            if f"g_{place}" in program.coefficients:
+                strength, power = sponge
+                factors = sponge_profile(strength, power, *layer, high=high)
+                profiles[f"g_{place}"] = torch.as_tensor(factors, dtype=dtype)
+    return profiles

@@ -89,7 +89,7 @@ def judge_solid(vp: Tensor, vs: Tensor) -> None:
         vs above `UNUSUAL_RATIO` times vp.
     """
     ratio = vs.detach() / vp.detach()
-    highest = float(ratio.max())
+    highest = float(ratio.amax())
     if highest <= UNUSUAL_RATIO * _ROUNDING:
         return
     refused = highest > LARGEST_RATIO * _ROUNDING
@@ -212,8 +212,11 @@ def step_velocity(
     ModelError
         The model needs more than the bound.
     """
-    fastest = float(earth["vp"].detach().max())
-    jumps = SAFETY * contrast_velocity(earth, spacing, order) if staggered else 0.0
+    fastest = float(earth["vp"].detach().amax())
+    jumps = 0.0
+    if staggered:
+        enough = (fastest if bound is None else bound) / SAFETY
+        jumps = SAFETY * contrast_velocity(earth, spacing, order, enough)
     if bound is None:
         return max(fastest, jumps)
     if not bound * _ROUNDING >= fastest:

@@ -3,6 +3,13 @@
 Every class is both a `WavepipeError` (catch them all) and the builtin a caller would expect.
 """
 
+import errno
+
+
+def is_full(error: OSError) -> bool:
+    """Whether a disk, or one's share of it, has no room left."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
 
 class WavepipeError(Exception):
     """Base of every error this package raises on purpose."""

@@ -251,6 +251,8 @@ def _axis_taps(
     taps = np.zeros((len(cells), 2 * half_width))
     taps[on_grid & ~absent] = offsets == 0
     between = ~on_grid & ~absent
+    if not between.any():
+        return (base + offsets[0]).astype(np.int32), taps
     distance = offsets - (cells - base)[between, None]
     inside = np.clip(1.0 - (distance / half_width) ** 2, 0.0, None)
     spread = np.sinc(distance) * np.i0(KAISER_BETA * np.sqrt(inside)) * (inside > 0)
@@ -333,24 +335,28 @@ def _cut(
 
 def _outer(first: NDArray[np.int32], taps: NDArray[np.float64]) -> PointWeights:
     """Products of the axes' weights, zeros left out; in blocks, to stay in cache."""
-    ndim, n_points, width = taps.shape
+    ndim, n_points, _ = taps.shape
     counts = np.prod(np.count_nonzero(taps, axis=2), axis=0, dtype=np.int64)
     rowptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     cells = np.empty((rowptr[-1], ndim), dtype=np.int32)
     weights = np.empty(rowptr[-1])
-    along = [tuple(width if a == axis else 1 for a in range(ndim)) for axis in range(ndim)]
+    reached = [np.flatnonzero(one.any(axis=0)) for one in taps]  # one node only, if all are on it
+    used = [np.s_[k[0] : k[-1] + 1] if len(k) else np.s_[:1] for k in reached]
+    along = [tuple(-1 if a == axis else 1 for a in range(ndim)) for axis in range(ndim)]
     for start in range(0, n_points, _BLOCK):
         block = slice(start, min(start + _BLOCK, n_points))
         part = slice(rowptr[block.start], rowptr[block.stop])
         product = np.ones((block.stop - start, *(1,) * ndim))
         for axis in range(ndim):
-            product = product * taps[axis, block].reshape(-1, *along[axis])
+            part_of_axis = taps[axis, block, used[axis]]
+            product = product * part_of_axis.reshape(len(part_of_axis), *along[axis])
         # A mask costs more than the products: whole stencils, the usual case, go without.
         whole = part.stop - part.start == product.size
         chosen = np.s_[...] if whole else product != 0.0
         weights[part] = product[chosen].ravel()
         for axis in range(ndim):
-            nodes = first[axis, block, None] + np.arange(width, dtype=np.int32)
-            nodes = np.broadcast_to(nodes.reshape(-1, *along[axis]), product.shape)
+            offsets = np.arange(used[axis].start or 0, used[axis].stop, dtype=np.int32)
+            nodes = first[axis, block, None] + offsets
+            nodes = np.broadcast_to(nodes.reshape(len(nodes), *along[axis]), product.shape)
             cells[part, axis] = nodes[chosen].ravel()
     return PointWeights(rowptr, cells, weights)

@@ -34,7 +34,7 @@ class Medium:
 
     def mean(self, values: Tensor, axis: int) -> Tensor:
         """Arithmetic mean half a cell after each node along an axis."""
-        return 0.5 * (values + _next(values, axis))
+        return 0.5 * (values + beside(values, axis))
 
     def harmonic_mean(self, values: Tensor, first: int, second: int) -> Tensor:
         """Harmonic mean of the four nodes around a point half a cell along two axes; 0 if one is.
@@ -43,12 +43,18 @@ class Medium:
         -----
         The derivative with respect to a zero is taken as zero: water stays water.
         """
+        # Comparing and choosing cell by cell takes several times as long as the means.
+        if float(values.detach().amin()) > 0:
+            total = values.reciprocal()
+            for axis in (first, second):
+                total = total + beside(total, axis)
+            return 4.0 / total
         positive = values > 0
         inverse = 1.0 / torch.where(positive, values, 1.0)
         everywhere, total = positive, inverse
         for axis in (first, second):
-            everywhere = everywhere & _next(everywhere, axis)
-            total = total + _next(total, axis)
+            everywhere = everywhere & beside(everywhere, axis)
+            total = total + beside(total, axis)
         return torch.where(everywhere, 4.0 / total, 0.0)
 
     def relaxed(self, stiffness: Mapping[tuple[int, int], Tensor]) -> dict[tuple[int, int], Tensor]:
@@ -61,7 +67,8 @@ class Medium:
 
         Notes
         -----
-        On a face across axis a ``c_ij - c_ia c_aj / c_aa`` replaces c_ij.
+        On a face across axis a ``c_ij - c_ia c_aj / c_aa`` replaces c_ij. What was one tensor, and
+        is so still, stays one.
         """
         found = dict(stiffness)
         for axis, sides in enumerate(self.free):
@@ -69,12 +76,13 @@ class Medium:
                 face = self._face(found[axis, axis], axis, side)
                 across = found[axis, axis]
                 safe = torch.where(across > 0, across, 1.0)
-                before = dict(found)
-                for i, j in before:
+                before, made = dict(found), dict[tuple[int, ...], Tensor]()
+                for (i, j), whole in before.items():
                     left, right = (before[min(k, axis), max(k, axis)] for k in (i, j))
-                    found[i, j] = torch.where(
-                        face, before[i, j] - left * right / safe, before[i, j]
-                    )
+                    same = (id(whole), *sorted((id(left), id(right))))
+                    if same not in made:
+                        made[same] = torch.where(face, whole - left * right / safe, whole)
+                    found[i, j] = made[same]
         return found
 
     def _face(self, like: Tensor, axis: int, side: int) -> Tensor:
@@ -86,9 +94,17 @@ class Medium:
         return on.reshape(shape)
 
 
-def _next(values: Tensor, axis: int) -> Tensor:
-    """The value of the next node along an axis; the last one's own."""
-    n = values.shape[axis + 1]
-    return torch.cat(
-        [values.narrow(axis + 1, 1, n - 1), values.narrow(axis + 1, n - 1, 1)], dim=axis + 1
-    )
+def beside(values: Tensor, axis: int, cells: int = 1) -> Tensor:
+    """The values some nodes further along an axis; beyond an end, the end's own.
+
+    Parameters
+    ----------
+    values : (n_shots or 1, *grid)
+    cells
+        Negative towards the first node.
+    """
+    axis, n = axis + 1, values.shape[axis + 1]
+    few = min(abs(cells), n)
+    kept = values.narrow(axis, few if cells > 0 else 0, n - few)
+    end = values.narrow(axis, n - 1 if cells > 0 else 0, 1)
+    return torch.cat([kept, *[end] * few] if cells > 0 else [*[end] * few, kept], dim=axis)

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from math import prod
 
 import torch
 
@@ -12,12 +14,21 @@ from wavepipe.propagators.contact_masks import NOWHERE, Rows, short_rows
 from wavepipe.propagators.domain import Domain, normalised_spacing
 from wavepipe.propagators.physics.catalogue import known_physics
 from wavepipe.propagators.stencil.adjoint import adjoint
-from wavepipe.propagators.stencil.linearise import SCATTERED, with_sums
+from wavepipe.propagators.stencil.linearise import SCATTERED, stored_name
 from wavepipe.propagators.stencil.linearise import born as linearised
 from wavepipe.propagators.stencil.program import Program
-from wavepipe.propagators.storage.choice import Choice, choose
+from wavepipe.propagators.stencil.retrace import retraced
+from wavepipe.propagators.stencil.storing import storing
+from wavepipe.propagators.storage.boundary import boundary_shape
+from wavepipe.propagators.storage.choice import choose
 from wavepipe.propagators.storage.history import HistoryShape
-from wavepipe.propagators.storage.policy import ADJOINT_ALLOWANCE, Storage, largest_stride
+from wavepipe.propagators.storage.policy import (
+    ADJOINT_ALLOWANCE,
+    Storage,
+    check_losses,
+    largest_stride,
+)
+from wavepipe.propagators.storage.ways import Choice
 from wavepipe.propagators.time_resampling import plan_time_grid
 
 
@@ -67,6 +78,8 @@ def plan_call(
     dtype: str = "float32",
     gradient: bool,
     born: bool = False,
+    sources: Sequence[str] | None = None,
+    receivers: Sequence[str] | None = None,
     max_frequency: float,
     adjoint_frequency: float | None = None,
     contacts: Rows = NOWHERE,
@@ -90,6 +103,8 @@ def plan_call(
         Whether it is.
     born
         Whether it is that of their perturbation, as for migration: nothing is scattered forward.
+    sources, receivers
+        Their components, on which the number of steps depends a little; any if None.
     max_frequency, adjoint_frequency : Hz
         Highest frequency of the sources and of the adjoint sources; 1.5 times the sources'
         if None.
@@ -102,6 +117,7 @@ def plan_call(
         As the propagator would.
     """
     found = known_physics(physics)
+    check_losses(storage, physics, lossy=found.lossy)
     shape = tuple(shape)
     domain = Domain(
         shape,
@@ -112,7 +128,8 @@ def plan_call(
         solid=found.solid,
     )
     step = time_step or min(dt, domain.stable_time_step(velocity_bound))
-    grid = plan_time_grid(dt, nt, step, correct_time_dispersion, staggered=found.staggered)
+    shifts = found.shifts(len(shape), sources, receivers)
+    grid = plan_time_grid(dt, nt, step, correct_time_dispersion, shifts)
     sheet = domain.page(short_rows(domain, contacts))
     found.page(sheet)
     program = sheet.program()
@@ -122,7 +139,7 @@ def plan_call(
         turned = linearised(program, arrays)
         arrays = tuple(name + SCATTERED for name in arrays)
     itemsize = {"float32": 4, "float64": 8}[dtype]
-    cells = _product(domain.shape)
+    cells = prod(domain.shape)
     traces = grid.n_steps * n_shots * (n_receivers + 1) * itemsize
     # The earth model continued into the layers, its coefficients, and their chain.
     models = 3 * len(found.parameters) * cells * n_shots * itemsize
@@ -133,14 +150,18 @@ def plan_call(
     stride = storage.stride
     if stride == "auto":
         stride = largest_stride(step, max_frequency, reaches)
-    kept = {name for (c, _), name in with_sums(turned, arrays).sums.items() if c in arrays}
+    run = storing(turned, arrays, silent=born)
     slot = (*domain.shape[:-1], rounded(domain.shape[-1], itemsize))
-    history = HistoryShape(tuple(kept), n_shots, slot, getattr(torch, dtype), stride, grid.n_steps)
-    choice = choose(storage, history, state_bytes([program], n_shots, itemsize))
+    history = HistoryShape(run.sums, n_shots, slot, getattr(torch, dtype), stride, grid.n_steps)
+    edges = partial(boundary_shape, run.step, run.sampled, history)
+    choice = choose(storage, history, state_bytes([program], n_shots, itemsize), edges)
     backward = _array_bytes(adjoint(turned, arrays, sources=False).program, n_shots, itemsize)
     backward += (len(arrays) + born) * cells * n_shots * itemsize
     if choice.method == "recompute":
         backward += forward
+    elif choice.method == "boundary":
+        way = retraced(run.step, run.sampled, run.sums)
+        backward += _array_bytes(way.back_sampled, n_shots, itemsize)
     peak = choice.memory + max(forward, backward) + models + 3 * traces
     return CallPlan(step, grid.n_steps, stride, cells, choice.memory, choice.disk, peak, choice)
 
@@ -151,12 +172,5 @@ def _array_bytes(program: Program, n_shots: int, itemsize: int) -> int:
     return sum(
         layout.size * n_shots * itemsize
         for name, layout in sizes.items()
-        if not name.startswith("stored_")
+        if not name.startswith(stored_name("")) and name not in program.strips
     )
-
-
-def _product(values: Sequence[int]) -> int:
-    total = 1
-    for value in values:
-        total *= value
-    return total

@@ -13,13 +13,13 @@ class RunInfo:
     time_step: float
     """Internal step, s."""
     n_steps: int
-    """Internal steps, those before t = 0 included."""
+    """Internal steps, those before t = 0 and after the last sample included."""
     stride: int
     """Steps between two snapshots of the forward wavefield; 0 where none is kept."""
     mode: str
     """Where the forward wavefield is kept: ``device``, ``cpu``, ``disk`` or ``none``."""
     method: str
-    """What is kept of it: ``snapshots``, ``recompute`` or ``none``."""
+    """What is kept of it: ``snapshots``, ``boundary``, ``recompute`` or ``none``."""
     compression: str
     """The codec of the snapshots."""
     backend: str

@@ -38,7 +38,12 @@ def needed_sponge(domain: Domain, vs: Tensor) -> tuple[float, float]:
     ----------
     vs : (n_shots or 1, *model), m/s
     """
-    return STRONG if too_shallow(domain, vs) else USUAL
+    return _damping(too_shallow(domain, vs))
+
+
+def _damping(reason: str) -> tuple[float, float]:
+    """For water that is too shallow, which is a reason, or for none."""
+    return STRONG if reason else USUAL
 
 
 def judge_layers(domain: Domain, vs: Tensor) -> tuple[float, float]:
@@ -46,11 +51,13 @@ def judge_layers(domain: Domain, vs: Tensor) -> tuple[float, float]:
     reason = too_shallow(domain, vs)
     if reason:
         warnings.warn(reason, LayerWarning, stacklevel=to_the_user())
-    return needed_sponge(domain, vs)
+    return _damping(reason)
 
 
 def too_shallow(domain: Domain, vs: Tensor) -> str:
     """What to say of water too shallow for the differences at a free face; empty if none is."""
+    if float(vs.detach().amin()) > 0:
+        return ""
     for axis, free in enumerate(domain.free):
         for side in (side for side, is_free in enumerate(free) if is_free):
             cells = _shallowest(vs.detach() == 0, axis + 1, from_end=side == 1)

@@ -18,6 +18,7 @@ either wave. It is largest at :math:`\kappa = \pi`, where all its terms agree in
 import math
 import warnings
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -182,6 +183,7 @@ def phase_velocity_error(
     return np.asarray(2.0 / courant * np.arcsin(sine) / kappa - 1.0)
 
 
+@lru_cache(maxsize=32)
 def points_needed(
     order: int, tolerance: float = TOLERATED_ERROR, *, staggered: bool = False
 ) -> float:

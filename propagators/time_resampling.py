@@ -35,20 +35,11 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import fft, sparse
 
 from wavepipe.propagators.errors import OptionError
-
-HALF_WIDTH = 12
-"""Half width of the kernel, in periods of its cutoff: 24 samples in all."""
-
-KAISER_BETA = 9.0
-"""Shape of the window. With 12 samples a side, signals below `PASS_EDGE` of the cutoff are
-interpolated to 5e-5 of their amplitude, and what lies above `2 - PASS_EDGE` is rejected as much."""
-
-PASS_EDGE = 0.76
-"""End of the pass band, as a fraction of the kernel's cutoff frequency."""
+from wavepipe.propagators.time_kernel import HALF_WIDTH, PASS_EDGE, kernel, spectrum, stop
 
 CORRECTED_CUTOFF = 0.56
 """Largest cutoff with the time-dispersion correction, as theta D / 2. The pass band then reaches
@@ -67,25 +58,38 @@ _BLOCK = 64
 
 
 @dataclass(frozen=True)
+class Shifts:
+    """Steps by which the samples of a call's ports are later than the start of their step."""
+
+    sources: tuple[float, ...] = (0.0,)
+    recordings: tuple[float, ...] = (0.0,)
+
+
+@dataclass(frozen=True)
 class TimeGrid:
     """User samples and internal steps of one propagation.
 
     User sample n is at `n * dt`, n = 0 ... nt - 1; internal sample m is at
     `(m - before) * time_step`, m = 0 ... n_steps - 1.
+
+    There is no step that changes nothing: a source's kernel reaches before t = 0, and what it
+    leaves after the last step is not recorded; a recording's kernel reaches beyond the last
+    sample, and before the first step it would read zeros.
     """
 
     dt: float
     """Interval of the user's samples, s."""
     nt: int
-    """Number of the user's samples."""
+    """Samples to record."""
     time_step: float
     """Internal step, s."""
     before: int
-    """Internal steps before t = 0, which the kernel of an early sample reaches."""
+    """Internal steps before t = 0, which the kernel of a source's first sample reaches."""
     n_steps: int
-    """All internal steps, those before t = 0 and after the last sample included."""
-    staggered: bool = False
-    """Whether there is room for samples half a step earlier or later than those."""
+    """All internal steps: those before t = 0, and those after the last sample that the kernel of
+    its recording reaches, included."""
+    shifts: Shifts = Shifts()
+    """For which there is room."""
 
 
 def plan_time_grid(
@@ -93,7 +97,7 @@ def plan_time_grid(
     nt: int,
     time_step: float | None,
     correct_time_dispersion: bool,
-    staggered: bool = False,
+    shifts: Shifts = Shifts(),
 ) -> TimeGrid:
     """Lay out the internal steps for `nt` samples at `dt`.
 
@@ -102,19 +106,19 @@ def plan_time_grid(
     dt : float, s
         Interval of the user's samples.
     nt : int
-        Number of the user's samples.
+        Number of samples to record.
     time_step : float or None, s
         Internal step; None takes `dt`.
     correct_time_dispersion : bool
         Whether the operators will undo the leapfrog scheme's time dispersion.
-    staggered : bool
-        Whether some sources or recordings are half a step off (`shift` of the operators).
+    shifts : Shifts
+        Of the sources and recordings there will be.
 
     Returns
     -------
     TimeGrid
-        With `time_step` equal to `dt`, no correction and nothing staggered: no step before,
-        `n_steps = nt`.
+        With `time_step` equal to `dt` and no correction, there are steps before t = 0 only if a
+        source is shifted, and steps after the last sample only if a recording is.
     """
     step = dt if time_step is None else time_step
     for name, value in (("dt", dt), ("time_step", step)):
@@ -124,13 +128,20 @@ def plan_time_grid(
         raise OptionError(f"nt is {nt}; at least one time sample is needed.")
     if _same_clock(dt, step, correct_time_dispersion):
         step = dt
-        if not staggered:
-            return TimeGrid(float(dt), int(nt), float(dt), 0, int(nt))
-    reach = HALF_WIDTH * _cutoff_period(dt, nt, step, correct_time_dispersion)
-    half = 0.5 if staggered else 0.0
-    before = int(np.ceil(reach / step + half))
-    after = int(np.ceil(((nt - 1) * dt + reach) / step + half))
-    return TimeGrid(float(dt), int(nt), float(step), before, before + after + 1, staggered)
+    reach = HALF_WIDTH * _cutoff_period(dt, nt, step, correct_time_dispersion) / step
+    last = (nt - 1) * (dt / step)
+
+    def whole(steps: float) -> int:
+        # A corrected kernel ends in a small tail, of which this many steps are kept.
+        return int(np.ceil(steps) if correct_time_dispersion else np.floor(steps))
+
+    def spread(shift: float) -> float:
+        unchanged = shift == 0 and _same_clock(dt, step, correct_time_dispersion)
+        return 0.0 if unchanged else reach
+
+    before = max(whole(spread(shift) + shift) for shift in shifts.sources)
+    after = max(whole(last + spread(shift) - shift) for shift in shifts.recordings)
+    return TimeGrid(float(dt), int(nt), float(step), before, before + after + 1, shifts)
 
 
 def pass_band(grid: TimeGrid, correct_time_dispersion: bool) -> float:
@@ -140,7 +151,7 @@ def pass_band(grid: TimeGrid, correct_time_dispersion: bool) -> float:
     an interpolation like any other.
     """
     same = _same_clock(grid.dt, grid.time_step, correct_time_dispersion)
-    if same and not grid.staggered:
+    if same and not any((*grid.shifts.sources, *grid.shifts.recordings)):
         return 0.5 / grid.dt
     period = _cutoff_period(grid.dt, grid.nt, grid.time_step, correct_time_dispersion)
     return PASS_EDGE * 0.5 / period
@@ -148,7 +159,7 @@ def pass_band(grid: TimeGrid, correct_time_dispersion: bool) -> float:
 
 @lru_cache(maxsize=8)
 def source_operator(
-    grid: TimeGrid, correct_time_dispersion: bool, shift: float = 0.0
+    grid: TimeGrid, correct_time_dispersion: bool, shift: float = 0.0, nt: int | None = None
 ) -> sparse.csr_matrix:
     """Matrix from user samples to the amplitudes of the internal steps.
 
@@ -160,19 +171,22 @@ def source_operator(
         Include the forward time-dispersion transform.
     shift : {0, 0.5, -0.5}
         Steps by which internal sample m is later than `(m - before) * time_step`.
+    nt : int or None
+        Samples of the source; as many as are recorded if None. Of later ones, what reaches a step.
 
     Returns
     -------
     scipy.sparse.csr_matrix of float64, (n_steps, nt)
         Cached: treat it as read-only.
     """
-    _check_shift(grid, shift)
+    _check_shift(shift, grid.shifts.sources)
+    nt = grid.nt if nt is None else nt
     if shift == 0 and _same_clock(grid.dt, grid.time_step, correct_time_dispersion):
-        return sparse.eye(grid.n_steps, grid.nt, k=-grid.before, format="csr")
+        return sparse.eye(grid.n_steps, nt, k=-grid.before, format="csr")
     if correct_time_dispersion:
-        rows = _corrected_rows(grid, grid.dt, shift, recording=False)
+        rows = _corrected_rows(grid, nt, grid.dt, shift, recording=False)
     else:
-        rows = _kernel_rows(grid, grid.dt, shift)
+        rows = _kernel_rows(grid, nt, grid.dt, shift)
     return sparse.csr_matrix(rows.T)
 
 
@@ -196,12 +210,12 @@ def recording_operator(
     scipy.sparse.csr_matrix of float64, (nt, n_steps)
         Cached: treat it as read-only.
     """
-    _check_shift(grid, shift)
+    _check_shift(shift, grid.shifts.recordings)
     if shift == 0 and _same_clock(grid.dt, grid.time_step, correct_time_dispersion):
         return sparse.eye(grid.nt, grid.n_steps, k=grid.before, format="csr")
     if correct_time_dispersion:
-        return _corrected_rows(grid, grid.time_step, shift, recording=True)
-    return _kernel_rows(grid, grid.time_step, shift)
+        return _corrected_rows(grid, grid.nt, grid.time_step, shift, recording=True)
+    return _kernel_rows(grid, grid.nt, grid.time_step, shift)
 
 
 def bandwidth(samples: ArrayLike, dt: float, tolerance: float) -> float:
@@ -229,8 +243,8 @@ def bandwidth(samples: ArrayLike, dt: float, tolerance: float) -> float:
     energy = np.zeros(length // 2 + 1)
     rows = max(1, 2**22 // length)
     for first in range(0, len(signals), rows):
-        spectrum = fft.rfft(signals[first : first + rows], length, axis=-1)
-        energy += np.sum(spectrum.real**2 + spectrum.imag**2, axis=0)
+        transformed = fft.rfft(signals[first : first + rows], length, axis=-1)
+        energy += np.sum(transformed.real**2 + transformed.imag**2, axis=0)
     total = energy.sum()
     if total == 0.0 or not np.isfinite(total):
         return 0.0
@@ -243,10 +257,10 @@ def _same_clock(dt: float, time_step: float, correct_time_dispersion: bool) -> b
     return not correct_time_dispersion and abs(time_step - dt) <= 1e-12 * dt
 
 
-def _check_shift(grid: TimeGrid, shift: float) -> None:
-    if shift not in ((0.0, 0.5, -0.5) if grid.staggered else (0.0,)):
+def _check_shift(shift: float, known: tuple[float, ...]) -> None:
+    if shift not in known:
         raise OptionError(
-            f"shift is {shift}; it is 0, or 0.5 or -0.5 of a step on a staggered time grid."
+            f"shift is {shift} steps; the time grid has room for {', '.join(map(str, known))}."
         )
 
 
@@ -256,79 +270,48 @@ def _cutoff_period(dt: float, nt: int, time_step: float, correct_time_dispersion
         return max(dt, time_step)
     spread = min(LARGEST_SPREAD * time_step / (nt * dt), 1.0)
     highest = np.sqrt(1.0 - (1.0 - spread) ** 2)
-    cutoff = min(CORRECTED_CUTOFF, highest / _stop()[0])
+    cutoff = min(CORRECTED_CUTOFF, highest / stop()[0])
     return float(max(dt, np.pi * time_step / (2.0 * cutoff)))
 
 
-def _kernel(t: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Kaiser-windowed sinc; t in periods of the cutoff."""
-    inside = np.clip(1.0 - (t / HALF_WIDTH) ** 2, 0.0, None)
-    window = np.i0(KAISER_BETA * np.sqrt(inside)) / np.i0(KAISER_BETA)
-    return np.where(np.abs(t) <= HALF_WIDTH, np.sinc(t) * window, 0.0)
-
-
-@lru_cache(maxsize=1)
-def _quadrature() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Nodes on (0, HALF_WIDTH) and weights times kernel, for its cosine transform."""
-    nodes, weights = np.polynomial.legendre.leggauss(120)
-    t = 0.5 * HALF_WIDTH * (nodes + 1.0)
-    return t, HALF_WIDTH * weights * _kernel(t)
-
-
-def _spectrum(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Spectrum of the kernel, 1 in the pass band; x is the frequency over the cutoff, below 2."""
-    t, weights = _quadrature()
-    return np.cos(np.pi * x[:, None] * t) @ weights
-
-
-@lru_cache(maxsize=1)
-def _stop() -> tuple[float, float]:
-    """First minimum of the kernel's spectrum, over the cutoff, and how far below zero it is.
-
-    Lifted by that much and cut there, the spectrum ends without a jump or a corner, so the warped
-    kernel dies out quickly in time.
-    """
-    x = np.linspace(1.0, 1.6, 6001)
-    values = _spectrum(x)
-    lowest = int(np.argmax(np.diff(values) > 0.0))
-    return float(x[lowest]), float(-values[lowest])
-
-
-def _kernel_rows(grid: TimeGrid, interval: float, shift: float) -> sparse.csr_matrix:
+def _kernel_rows(grid: TimeGrid, nt: int, interval: float, shift: float) -> sparse.csr_matrix:
     """Row n: the kernel about t = n dt at the internal steps, times interval over its period."""
     period = _cutoff_period(grid.dt, grid.nt, grid.time_step, False)
-    centre = np.arange(grid.nt) * (grid.dt / grid.time_step) + (grid.before - shift)
+    centre = np.arange(nt) * (grid.dt / grid.time_step) + (grid.before - shift)
     first = np.ceil(centre - HALF_WIDTH * period / grid.time_step).astype(np.int64)
     steps = first[:, None] + np.arange(int(2 * HALF_WIDTH * period / grid.time_step) + 1)
-    values = _kernel((steps - centre[:, None]) * (grid.time_step / period))
+    values = kernel((steps - centre[:, None]) * (grid.time_step / period))
     values *= interval / period
     keep = (steps >= 0) & (steps < grid.n_steps)
     keep &= np.abs(values) > DROP_BELOW * np.abs(values).max()
-    return _csr([keep.sum(axis=1)], [steps[keep]], [values[keep]], (grid.nt, grid.n_steps))
+    return _csr([keep.sum(axis=1)], [steps[keep]], [values[keep]], (nt, grid.n_steps))
 
 
 def _corrected_rows(
-    grid: TimeGrid, interval: float, shift: float, recording: bool
+    grid: TimeGrid, nt: int, interval: float, shift: float, recording: bool
 ) -> sparse.csr_matrix:
     """Row n: the warped kernel of user sample n at the internal steps."""
     step = grid.time_step
     period = _cutoff_period(grid.dt, grid.nt, step, True)
-    edge, lift = _stop()
+    edge, lift = stop()
     highest = edge * np.pi / period
     # A frequency arrives early by the cosine of omega D / 2: row n spans slowest * n dt ... n dt.
     slowest = np.sqrt(1.0 - (0.5 * highest * step) ** 2)
     pad = int(np.ceil(2 * HALF_WIDTH * period / step))
     counts, columns, values = [], [], []
-    for first in range(0, grid.nt, _BLOCK):
-        n = np.arange(first, min(first + _BLOCK, grid.nt))
+    for first in range(0, nt, _BLOCK):
+        n = np.arange(first, min(first + _BLOCK, nt))
         low = max(int(slowest * n[0] * grid.dt / step) - pad, -grid.before)
         high = min(int(n[-1] * grid.dt / step) + pad, grid.n_steps - grid.before - 1)
+        if low > high:  # a source that is over too late
+            counts.append(np.zeros(len(n), dtype=np.int64))
+            continue
         length = fft.next_fast_len(high - low + 1 + 2 * pad, real=True)
         omega = 2.0 * np.pi / (length * step) * np.arange(length // 2 + 1)
         theta = 2.0 / step * np.sin(0.5 * omega * step)
         theta = theta[theta < highest]
         omega = omega[: len(theta)]
-        gain = interval / step * (_spectrum(theta * period / np.pi) + lift) / (1.0 + lift)
+        gain = interval / step * (spectrum(theta * period / np.pi) + lift) / (1.0 + lift)
         if recording:
             gain = gain * np.cos(0.5 * omega * step)
         phase = omega * ((low + shift) * step) - np.outer(n * grid.dt, theta)
@@ -338,7 +321,7 @@ def _corrected_rows(
         counts.append(keep.sum(axis=1))
         columns.append(np.nonzero(keep)[1] + (low + grid.before))
         values.append(rows[keep])
-    return _csr(counts, columns, values, (grid.nt, grid.n_steps))
+    return _csr(counts, columns, values, (nt, grid.n_steps))
 
 
 def _csr(

@@ -10,7 +10,7 @@ import torch
 from random_surveys import LAYERS, RandomSurvey, dot_gap
 from waves import relative
 
-from wavepipe.propagators import propagation
+from wavepipe.propagators import forward_run, propagation
 from wavepipe.propagators.backends.reference import Reference
 from wavepipe.propagators.errors import ModelError
 from wavepipe.propagators.physics.names import PARAMETERS
@@ -235,7 +235,7 @@ def autograd_through_the_reference() -> Iterator[None]:
     """Propagation by torch's own differentiation of the reference step, no adjoint of ours."""
 
     def run(call, amplitudes, coefficients):
-        sweep = propagation._forward_sweep(call, amplitudes, coefficients)
+        sweep = forward_run.forward_sweep(call, amplitudes, coefficients)
         return dict(Reference().run(sweep).recorded)
 
     with pytest.MonkeyPatch.context() as patch:

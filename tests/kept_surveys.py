@@ -1,5 +1,6 @@
 """Waves in a layered model, and their gradients with the wavefield kept in any way."""
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,9 @@ from wavepipe.propagators.wavelets import ricker
 STRIDE = 3
 PEAK = 25.0
 """Hz."""
+
+NT = 50
+IN_MEMORY = Storage("device", "snapshots", stride=STRIDE)
 
 
 class KeptSurvey(RandomSurvey):
@@ -83,3 +87,16 @@ def through(codec: str) -> type[Direct]:
 def same(found: list[Tensor], expected: list[Tensor]) -> bool:
     """Whether all bits are."""
     return all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+@functools.cache
+def made(physics, ndim, faces="z0", backend="c", dtype=torch.float64):
+    """A survey and its gradients with everything in memory."""
+    found = KeptSurvey(physics, ndim, faces, nt=NT, backend=backend, dtype=dtype)
+    return found, found.gradients(IN_MEMORY)[0]
+
+
+def on(folder, storage_mode="disk", method="snapshots", **options):
+    """Storage on disk; the folder matters to no other mode."""
+    path = folder if storage_mode == "disk" else None
+    return Storage(storage_mode, method, **{"stride": STRIDE, "path": path} | options)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -93,10 +94,13 @@ class RandomSurvey:
     nt: int = 30
     options: dict = field(default_factory=dict)
 
+    shapes: ClassVar[Mapping[int, tuple[int, ...]]] = SHAPES
+    """Of the model, by the number of its axes."""
+
     def __post_init__(self) -> None:
         self.random = torch.Generator().manual_seed(self.seed)
         self.numbers = np.random.default_rng(self.seed)
-        self.shape, self.spacing = SHAPES[self.ndim], SPACING[: self.ndim]
+        self.shape, self.spacing = self.shapes[self.ndim], SPACING[: self.ndim]
         made = RECIPES[self.physics](lambda: torch.rand(self.shape, generator=self.random).double())
         self.models = {name: made[name].to(self.dtype) for name in PARAMETERS[self.physics]}
         self.sources = {name: self.points() for name in source_names(self.physics, self.ndim)}

@@ -1,7 +1,8 @@
-"""Disks that are slow, fail or forget, and records to put on them."""
+"""Disks that are slow, fail or forget, records to put on them, and folders left there."""
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wavepipe.propagators.storage import scratch_file
 from wavepipe.propagators.storage.disk import BLOCK, Disk
+from wavepipe.propagators.storage.scratch import Scratch
 from wavepipe.propagators.storage.spill import SpillFile
 
 PATIENCE = 10.0
@@ -138,3 +141,67 @@ class TruncatedDisk(Disk):
             if offset <= 3 * BLOCK < offset + BLOCK * len(pieces)
             else super().pread(pieces, offset)
         )
+
+
+class SlowDisk(Disk):
+    """A few milliseconds for every transfer."""
+
+    def pwrite(self, pieces, offset):
+        time.sleep(0.004)
+        return super().pwrite(pieces[:1], offset)
+
+    def pread(self, pieces, offset):
+        time.sleep(0.004)
+        return super().pread(pieces[:1], offset)
+
+
+def failing_for_good(kind, code, after):
+    """A disk that fails for good after some transfers of a kind."""
+
+    class FailingDisk(Disk):
+        left = after
+
+        def fail(self, what):
+            if what == kind:
+                self.left -= 1
+                if self.left < 0:
+                    raise OSError(code, os.strerror(code))
+
+        def pwrite(self, pieces, offset):
+            self.fail("write")
+            return super().pwrite(pieces, offset)
+
+        def pread(self, pieces, offset):
+            self.fail("read")
+            return super().pread(pieces, offset)
+
+    return FailingDisk
+
+
+class AllFlippedDisk(Disk):
+    """One bit of everything that comes back is wrong."""
+
+    def pread(self, pieces, offset):
+        done = super().pread(pieces, offset)
+        np.frombuffer(pieces[0], np.uint8)[1234] ^= 4
+        return done
+
+
+def on_disks(monkeypatch, kind):
+    """All files of wavefields on a kind of disk, with one buffer."""
+
+    def spill_file(*arguments, buffers):
+        return SpillFile(*arguments, buffers=1, disk=kind)
+
+    monkeypatch.setattr(scratch_file, "SpillFile", spill_file)
+
+
+def named(folder: Path, **parts: str) -> Path:
+    """A folder with the name this process gives to its own, but for some parts."""
+    with Scratch(folder) as scratch:
+        _, host, kernel, pid, start, _ = scratch.path.name.split("-")
+    own = {"host": host, "kernel": kernel, "pid": pid, "start": start, "end": "00000000"} | parts
+    path = folder / "wavepipe-{host}-{kernel}-{pid}-{start}-{end}".format(**own)
+    path.mkdir()
+    (path / "left").write_bytes(bytes(1000))
+    return path

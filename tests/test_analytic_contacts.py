@@ -13,7 +13,7 @@ PEAK, DELAY = 10.0, 0.15
 WAVELET, SIGNAL = (PEAK, DELAY), ricker_signal(PEAK, DELAY)
 
 
-def under_free_surface(solid, kind, points, order, reach=8.0, depth=1.0):
+def under_free_surface(solid, kind, points, order, reach=8.0, depth=1.0, layers=None):
     """Worst relative error at receivers on and under the surface, `reach` S wavelengths away."""
     wavelength = solid.vs / PEAK
     spacing = wavelength / points
@@ -24,7 +24,7 @@ def under_free_surface(solid, kind, points, order, reach=8.0, depth=1.0):
     column = 12 + round(reach * points)
     places = np.array([[0, column], [0, 12 + 2 * points], [points, column]]) * spacing
     receivers = {"vz": places, "vx": places}
-    layers = max(20, round(points * solid.vp / solid.vs * 2 / 3))  # of a P wavelength
+    layers = layers or max(20, round(points * solid.vp / solid.vs * 2 / 3))  # of a P wavelength
     found = record(
         "elastic", models, spacing, clock, WAVELET, kind, source, receivers,
         order=order, boundary=Boundary(layers, None, ("z0",)),
@@ -56,6 +56,11 @@ OTHERS = [
 def test_garvin_and_lamb(solid, kind):
     """Eight S wavelengths along the surface at 16 points: 1.2 % at worst; 12 points give 4 %."""
     assert under_free_surface(SOLIDS[solid], kind, 16, 8) < 0.015
+
+
+def test_layers_thinner_than_waves_are_long_cost_some_per_cent():
+    """A P wave three layers long, along one of 20 cells: 3.5 %, as `sponges.USUAL` says."""
+    assert 0.02 < under_free_surface(SOLIDS["vp/vs 4"], "pressure", 16, 8, layers=20) < 0.04
 
 
 @pytest.mark.slow

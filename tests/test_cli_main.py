@@ -170,7 +170,7 @@ def test_a_request_to_stop_ends_as_an_interruption_does():
         [sys.executable, "-c", STOPPED_ITSELF], capture_output=True, text=True, check=False
     )
     assert result.returncode == 75
-    assert "What was finished is in somewhere." in result.stderr
+    assert "What was finished is in somewhere; go on with --resume." in result.stderr
     assert "Traceback" not in result.stderr
 
 
@@ -190,7 +190,8 @@ def load(*arguments: str) -> tuple[int, object]:
 
     @click.command()
     @run_options
-    def command(**options) -> None:
+    def command(*, dry_run: bool, **options) -> None:
+        assert not dry_run
         found.append(load_job("model", **options))
 
     result = CliRunner().invoke(command, list(arguments))

@@ -207,6 +207,23 @@ def test_the_shots_of_a_batch_are_bounded_together() -> None:
     assert contrast_velocity(together, (10.0, 10.0), 8) == pytest.approx(max(apart))
 
 
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("rocks", [(0, 3), (1, 4), (0, 1, 2, 3, 4, 5), (3,)])
+def test_a_quick_bound_is_above_the_best_and_given_only_where_it_is_enough(
+    order: int, rocks: tuple[int, ...]
+) -> None:
+    models = tensors(mixture((24, 12), rocks, order))
+    best = contrast_velocity(models, (6.0, 10.0), order)
+    for enough in np.linspace(0.9, 3.0, 22) * best:
+        bound = contrast_velocity(models, (6.0, 10.0), order, enough)
+        assert best * (1 - 1e-9) <= bound
+        assert bound == best or bound <= enough
+    even = {name: torch.full_like(one, float(one[0, 0])) for name, one in models.items()}
+    largest = float(even["vp"].max())
+    quick = contrast_velocity(even, (6.0, 10.0), order, 1.01 * largest)
+    assert quick == pytest.approx(largest, rel=1e-6)
+
+
 def test_a_step_within_the_bound_is_stable_and_one_beyond_the_true_limit_is_not() -> None:
     """Air beside rock, 1 : 1000 in density: time stepping, not eigenvalues."""
     n, h, order = 60, 10.0, 8

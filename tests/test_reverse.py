@@ -9,7 +9,9 @@ from wavepipe.propagators.backends.reference import step, swapped
 from wavepipe.propagators.medium import Medium
 from wavepipe.propagators.physics.catalogue import PHYSICS
 from wavepipe.propagators.stencil.page import Face, Page
+from wavepipe.propagators.stencil.retrace import retraced
 from wavepipe.propagators.stencil.reverse import IrreversibleError, reverse
+from wavepipe.propagators.stencil.storing import storing
 
 SHAPE = (26, 24)
 
@@ -80,3 +82,24 @@ def test_losses_cannot_be_undone():
     program, _ = program_and_coefficients("viscoacoustic", ((slab, slab), (slab, slab)))
     with pytest.raises(IrreversibleError, match="'r' keeps only decay times itself"):
         reverse(program, program.box)
+
+
+def test_what_is_kept_of_a_slot_is_what_is_not_made_again():
+    """Once each, and strips hold no more than half the order's cells beside that."""
+    slab = Face(slab=7)
+    program, coefficients = program_and_coefficients("acoustic", ((slab, slab), (slab, slab)))
+    wanted = tuple(name for name in coefficients if name in ("K", "b_z", "b_x"))
+    run = storing(program, wanted)
+    way = retraced(run.step, run.sampled, run.sums)
+    count = torch.zeros(SHAPE)
+    for box in (*way.outside, program.inside):
+        count[tuple(slice(lo, hi) for lo, hi in box)] += 1
+    assert (count == 1).all()
+    assert {strip.field for strip in way.strips} == {"p", "vz", "vx"}
+    for strip in way.strips:
+        inside = [
+            lo >= low and hi <= high
+            for (lo, hi), (low, high) in zip(strip.box, program.inside, strict=True)
+        ]
+        assert sum(inside) == 1
+        assert 1 <= min(hi - lo for lo, hi in strip.box) <= program.order // 2

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from spill_disks import named
 
 from wavepipe.propagators.errors import StorageError
 from wavepipe.propagators.storage.scratch import Scratch, default_folder, sweep
@@ -38,17 +39,6 @@ def owner(folder: Path, then: str = "sys.stdin.read()") -> Iterator[tuple[Path, 
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
         assert process.stdout is not None
         yield Path(process.stdout.readline().strip()), process.pid
-
-
-def named(folder: Path, **parts: str) -> Path:
-    """A folder with the name this process gives to its own, but for some parts."""
-    with Scratch(folder) as scratch:
-        _, host, kernel, pid, start, _ = scratch.path.name.split("-")
-    own = {"host": host, "kernel": kernel, "pid": pid, "start": start, "end": "00000000"} | parts
-    path = folder / "wavepipe-{host}-{kernel}-{pid}-{start}-{end}".format(**own)
-    path.mkdir()
-    (path / "left").write_bytes(bytes(1000))
-    return path
 
 
 def test_the_folder_names_its_owner_and_goes_with_it(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import segyio
 from segy_files import write_segy
 
-from wavepipe.pipeline.errors import SegyError
+from wavepipe.pipeline.errors import DiskFullError, SegyError
 from wavepipe.pipeline.layouts import make_survey
 from wavepipe.pipeline.segy.file_format import open_segy
 from wavepipe.pipeline.segy.images import read_model_segy, write_image_segy
@@ -334,5 +334,5 @@ def test_a_full_disk_shows_before_the_first_shot(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("os.posix_fallocate", full)
-    with pytest.raises(SegyError, match=r"No space left on device\. Choose another output folder"):
+    with pytest.raises(DiskFullError, match=r"No space left on device\. Choose another output"):
         create_gather_file(tmp_path / "a.sgy", _survey(), 0.002, "")

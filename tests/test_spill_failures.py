@@ -14,6 +14,7 @@ from spill_disks import (
     FlippedDisk,
     ForgetfulDisk,
     GatedDisk,
+    SlowDisk,
     TruncatedDisk,
     check_nothing_left,
     failing,
@@ -140,11 +141,6 @@ def test_the_checksum_sees_lost_moved_and_stale_sectors() -> None:
 def test_an_exception_in_the_caller_leaves_nothing(tmp_path: Path) -> None:
     """Also with writes that wait for the disk."""
 
-    class SlowDisk(Disk):
-        def pwrite(self, pieces: list[memoryview], offset: int) -> int:
-            threading.Event().wait(0.01)
-            return super().pwrite(pieces, offset)
-
     def run() -> None:
         with SpillFile(tmp_path, 9, BLOCK, disk=SlowDisk) as file:
             for i, record in enumerate(some_records(9, BLOCK)):
@@ -208,7 +204,7 @@ def test_a_closed_file_says_so_also_to_those_who_wait(tmp_path: Path) -> None:
 
 
 def test_too_little_space_is_known_before_the_run(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match=r"takes 1e\+09 GB on disk; .* GB free.*storage path"):
+    with pytest.raises(StorageError, match=r"takes 1e\+06 TB on disk; .* GB free.*storage path"):
         SpillFile(tmp_path, 10**9, 10**9)
     with pytest.raises(StorageError, match="GB free"):
         check_space(tmp_path, 10**18)
@@ -220,7 +216,7 @@ def test_a_filesystem_that_is_fuller_than_it_said_is_an_error(
 ) -> None:
     """As with quotas: only the reservation tells."""
     monkeypatch.setattr(disks, "check_space", lambda folder, size: None)
-    with pytest.raises(StorageError, match=r"cannot reserve 4e\+08 GB in .*"):
+    with pytest.raises(StorageError, match=r"cannot reserve 4e\+05 TB in .*"):
         SpillFile(tmp_path, 10**8, 4 * 10**9)
 
 
@@ -253,7 +249,7 @@ def test_a_limit_on_the_size_of_files_is_known_before_the_run(tmp_path: Path) ->
         "SpillFile(Path(sys.argv[1]), 2, 1 << 20)",
         tmp_path,
     )
-    assert "StorageError: cannot reserve 0.0021 GB" in ended.stderr
+    assert "StorageError: cannot reserve 2.1 MB" in ended.stderr
     assert "ulimit -f" in ended.stderr
 
 

@@ -3,31 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from layered_surveys import DT, NT, PEAK, SHAPE, SPACING, error, survey
 
 from wavepipe.propagators import Boundary, Storage, scalar
 from wavepipe.propagators.errors import OptionError, StorageError
 from wavepipe.propagators.storage import history
 from wavepipe.propagators.storage.policy import largest_stride
-from wavepipe.propagators.wavelets import ricker
-
-DT, NT, PEAK, SPACING = 1e-3, 600, 12.0, 10.0
-SHAPE = (60, 90)
-
-
-def survey(dtype=torch.float32):
-    """A layered medium, two shots near the top, a line of receivers."""
-    vp = torch.full(SHAPE, 1800.0, dtype=dtype)
-    vp[30:] = 2300.0
-    vp[40:50, 40:60] += 150.0
-    wavelet = torch.tensor(ricker(PEAK, DT, NT, 0.13), dtype=dtype)
-    receivers = np.stack([np.full(40, 20.0), np.arange(40) * 20.0 + 50.0], axis=-1)
-    return vp, {
-        "source_amplitudes": wavelet.expand(2, 1, NT).contiguous(),
-        "source_positions": np.array([[[20.0, 200.0]], [[20.0, 600.0]]]),
-        "receiver_positions": np.stack([receivers, receivers]),
-        "boundary": Boundary(15, PEAK),
-        "velocity_bound": 2600.0,
-    }
 
 
 def gradient(adjoint_source, storage, nt=NT):
@@ -48,10 +29,6 @@ def residual():
     synthetic = scalar(vp, SPACING, DT, **settings)["pressure"]
     taper = torch.from_numpy(np.clip((NT - 1 - np.arange(NT)) / 250, 0, 1)).float()
     return (synthetic - observed) * torch.sin(np.pi / 2 * taper) ** 2
-
-
-def error(found, expected):
-    return float((found - expected).norm() / expected.norm())
 
 
 def test_the_stride_chosen_is_harmless(residual):
@@ -87,8 +64,9 @@ def test_a_stride_asked_for_is_kept_but_not_in_silence(residual):
     """The warning names the stride that would do; the gradient really is inaccurate."""
     noise = torch.randn(residual.shape, generator=torch.Generator().manual_seed(3))
     exact, _ = gradient(noise, Storage(stride=1))
-    with pytest.warns(UserWarning, match="would alias, so the gradient is inaccurate"):
+    with pytest.warns(UserWarning, match="would alias, so the gradient is inaccurate") as caught:
         found, info = gradient(noise, Storage(stride=12))
+    assert [one.filename for one in caught] == [__file__]  # where backward was called
     assert info.stride == 12
     assert error(found, exact) > 1e-2
 
@@ -122,7 +100,7 @@ def test_a_budget_too_small_says_what_is_needed():
     ("options", "message"),
     [
         ({"mode": "tape"}, "mode 'tape' does not exist; use 'auto', 'device', 'cpu', 'disk'"),
-        ({"method": "boundary"}, "method 'boundary' does not exist; use 'auto', 'snapshots'"),
+        ({"method": "edges"}, "method 'edges' does not exist; use 'auto', 'snapshots', 'boundary'"),
         ({"compression": "zip"}, "compression 'zip' does not exist; use 'auto', 'none', 'float16'"),
         ({"method": "recompute", "compression": "block8"}, "would change the waves themselves"),
         ({"stride": 0}, "stride is 0"),

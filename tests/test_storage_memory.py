@@ -61,6 +61,8 @@ CASES = [
             ("elastic", (500, 500), 600, SNAPSHOTS | {"compression": "float16"}),
             ("scalar", (130, 120, 130), 200, {"mode": "disk"}),
             ("elastic", (60, 60, 60), 120, {"method": "recompute"}),
+            ("scalar", (120, 130, 120), 150, {"mode": "cpu", "method": "boundary"}),
+            ("elastic", (500, 600), 700, {"method": "boundary", "compression": "float16"}),
         )
     ),
 ]

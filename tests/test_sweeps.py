@@ -95,7 +95,7 @@ DIVISIONS = {
 
 
 @pytest.mark.parametrize("physics", ["scalar", "acoustic", "elastic"])
-@pytest.mark.parametrize("shape", [(60, 34), (44, 17, 18)], ids=["2-D", "3-D"])
+@pytest.mark.parametrize("shape", [(90, 34), (90, 17, 18)], ids=["2-D", "3-D"])
 def test_no_division_of_the_work_changes_a_bit(physics, shape, monkeypatch):
     """Steps in blocks, lines in strips, planes among threads, against one step at a time."""
     ndim = len(shape)

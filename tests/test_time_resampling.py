@@ -1,15 +1,15 @@
 """User samples and internal steps: nothing is lost, delayed, dispersed or wrapped between them."""
 
 import time
-from collections.abc import Callable
 
 import numpy as np
 import pytest
+from clocks import DT, IRRATIONAL_STEPS, band_limited, internal_times, relative
 
 from wavepipe.propagators import time_resampling
 from wavepipe.propagators.errors import OptionError
+from wavepipe.propagators.time_kernel import HALF_WIDTH
 from wavepipe.propagators.time_resampling import (
-    HALF_WIDTH,
     TimeGrid,
     bandwidth,
     pass_band,
@@ -17,33 +17,6 @@ from wavepipe.propagators.time_resampling import (
     recording_operator,
     source_operator,
 )
-
-DT = 4e-3
-IRRATIONAL_STEPS = [DT / np.sqrt(2), DT / np.pi, DT / 7.3, DT * 0.999, DT * np.sqrt(1.3)]
-
-
-def band_limited(
-    nt: int, highest: float, seed: int, length: int = 40
-) -> Callable[[np.ndarray], np.ndarray]:
-    """Callable sum of cosines up to `highest` under a smooth envelope that dies at both ends."""
-    rng = np.random.default_rng(seed)
-    frequencies = rng.uniform(0.0, highest, length)
-    phases = rng.uniform(0.0, 2 * np.pi, length)
-    centre, width = 0.5 * nt * DT, 0.06 * nt * DT
-
-    def signal(t: np.ndarray) -> np.ndarray:
-        waves = np.cos(2 * np.pi * frequencies * np.asarray(t)[..., None] + phases).sum(axis=-1)
-        return waves * np.exp(-0.5 * ((t - centre) / width) ** 2)
-
-    return signal
-
-
-def internal_times(grid: TimeGrid) -> np.ndarray:
-    return (np.arange(grid.n_steps) - grid.before) * grid.time_step
-
-
-def relative(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.linalg.norm(a - b) / np.linalg.norm(b))
 
 
 def leapfrog_oscillator(amplitudes: np.ndarray, angular: float, time_step: float) -> np.ndarray:
@@ -302,136 +275,3 @@ def test_bandwidth_of_a_faint_wide_trace_beside_a_loud_one_follows_the_sum() -> 
     noise = np.random.default_rng(6).standard_normal(500)
     assert bandwidth(np.stack([loud, 1e-6 * noise]), DT, 1e-3) < 30.0
     assert bandwidth(np.stack([loud, 1e-1 * noise]), DT, 1e-3) > 100.0
-
-
-STAGGERED_STEPS = [DT, DT / np.sqrt(2), DT / 3, DT * np.sqrt(1.3)]
-
-
-@pytest.mark.parametrize("shift", [0.0, 0.5, -0.5])
-@pytest.mark.parametrize("step", STAGGERED_STEPS)
-def test_band_limited_signals_are_sampled_half_a_step_off(step: float, shift: float) -> None:
-    grid = plan_time_grid(DT, 400, step, False, staggered=True)
-    signal = band_limited(400, 0.95 * pass_band(grid, False), seed=7)
-    t, inside = np.arange(400) * DT, internal_times(grid) + shift * step
-    # 5e-5 is the kernel's stated error; at worst every wave of the sum has it.
-    assert relative(source_operator(grid, False, shift) @ signal(t), signal(inside)) < 5e-5
-    assert relative(recording_operator(grid, False, shift) @ signal(inside), signal(t)) < 5e-5
-
-
-@pytest.mark.parametrize("correct", [False, True])
-@pytest.mark.parametrize("step", STAGGERED_STEPS)
-def test_there_and_back_half_a_step_off_is_the_identity(step: float, correct: bool) -> None:
-    grid = plan_time_grid(DT, 400, step, correct, staggered=True)
-    samples = band_limited(400, 0.95 * pass_band(grid, correct), seed=2)(np.arange(400) * DT)
-    for shift in (0.5, -0.5):
-        internal = source_operator(grid, correct, shift) @ samples
-        back = recording_operator(grid, correct, shift) @ internal
-        assert relative(back, samples) < 1e-4  # twice 5e-5
-
-
-@pytest.mark.parametrize("correct", [False, True])
-def test_plus_half_a_step_is_minus_half_a_step_one_sample_on(correct: bool) -> None:
-    grid = plan_time_grid(DT, 300, DT / 1.7, correct, staggered=True)
-    for operator, axis in ((source_operator, 0), (recording_operator, 1)):
-        late = operator(grid, correct, 0.5).toarray().swapaxes(0, axis)
-        early = operator(grid, correct, -0.5).toarray().swapaxes(0, axis)
-        # Both in double precision; 1e-6: tails are cut in slightly different places.
-        np.testing.assert_allclose(late[:-1], early[1:], atol=1e-6 * np.abs(late).max())
-
-
-def test_a_staggered_grid_of_equal_steps_selects_its_whole_steps() -> None:
-    grid = plan_time_grid(DT, 57, None, False, staggered=True)
-    assert grid.time_step == DT
-    assert grid.before > 0
-    samples = np.random.default_rng(9).standard_normal(57)
-    internal = source_operator(grid, False) @ samples
-    np.testing.assert_array_equal(internal[grid.before :][:57], samples)
-    assert not internal[: grid.before].any()
-    assert not internal[grid.before + 57 :].any()
-    np.testing.assert_array_equal(recording_operator(grid, False) @ internal, samples)
-    # Half a step off it is an interpolation: its band ends below the Nyquist frequency.
-    assert pass_band(grid, False) == pytest.approx(0.76 * 0.5 / DT)
-
-
-@pytest.mark.parametrize("correct", [False, True])
-@pytest.mark.parametrize("step", STAGGERED_STEPS)
-def test_kernels_half_a_step_off_are_whole_at_both_ends(step: float, correct: bool) -> None:
-    grid = plan_time_grid(DT, 200, step, correct, staggered=True)
-    for shift in (0.5, -0.5):
-        source = source_operator(grid, correct, shift)
-        sums = np.asarray(source.sum(axis=0)).ravel() * step / DT
-        np.testing.assert_allclose(sums, 1.0, atol=1e-4)
-        sums = np.asarray(recording_operator(grid, correct, shift).sum(axis=1)).ravel()
-        np.testing.assert_allclose(sums, 1.0, atol=1e-4)
-
-
-def test_a_shift_needs_a_staggered_grid() -> None:
-    grid = plan_time_grid(DT, 50, DT / 2, True)
-    with pytest.raises(OptionError, match=r"shift is 0\.5"):
-        source_operator(grid, True, 0.5)
-    grid = plan_time_grid(DT, 50, DT / 2, True, staggered=True)
-    with pytest.raises(OptionError, match=r"shift is 0\.25"):
-        recording_operator(grid, True, 0.25)
-
-
-CELLS, H, C, RHO, SHOT = 600, 10.0, 2000.0, 1800.0, 100
-
-
-def staggered_leapfrog(
-    force: np.ndarray, injection: np.ndarray, receiver: int, step: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One dimension, order 2: p_t = K (q - v_x), v_t = (f - p_x) / rho.
-
-    Pressure and force at whole steps, velocity and injection at half steps. Returns at the
-    receiver: the pressure, and the velocity half a step later and half a step earlier.
-    """
-    p, v = np.zeros(CELLS), np.zeros(CELLS)
-    pressure, late, early = (np.zeros(len(force)) for _ in range(3))
-    for m in range(len(force)):
-        pressure[m], early[m] = p[receiver], v[receiver]
-        v -= step / RHO * (np.roll(p, -1) - p) / H
-        v[SHOT] += step / RHO * force[m] / H
-        late[m] = v[receiver]
-        p -= step * RHO * C**2 * (v - np.roll(v, 1)) / H
-        p[SHOT] += step * RHO * C**2 * injection[m] / H
-    return pressure, late, early
-
-
-@pytest.mark.parametrize("kind", ["force", "injection"])
-def test_a_staggered_system_keeps_phase_and_amplitude(kind: str) -> None:
-    """Twenty wavelengths at 0.9 of the stability limit, up to the end of the pass band."""
-    step = 0.9 * H / C
-    nt, dt = 600, 3e-3
-    grid = plan_time_grid(dt, nt, step, True, staggered=True)
-    highest = pass_band(grid, True)
-    width, f = 3.0 / highest, 0.9 * highest
-    t = np.arange(nt) * dt
-    signal = np.exp(-0.5 * ((t - 5 * width) / width) ** 2) * np.cos(2 * np.pi * f * t)
-    amplitudes = source_operator(grid, True, 0.0 if kind == "force" else 0.5) @ signal
-    nothing = np.zeros_like(amplitudes)
-    receiver = SHOT + round(20 * C / highest / H)
-    if kind == "force":  # at a velocity node, half a cell on
-        fields = staggered_leapfrog(amplitudes, nothing, receiver, step)
-        p_distance, v_distance = (receiver - SHOT - 0.5) * H, (receiver - SHOT) * H
-        size = 0.5
-    else:
-        fields = staggered_leapfrog(nothing, amplitudes, receiver, step)
-        p_distance, v_distance = (receiver - SHOT) * H, (receiver - SHOT + 0.5) * H
-        size = 0.5 * RHO * C
-    frequency = np.fft.rfftfreq(8 * nt, dt)
-    omega = 2 * np.pi * np.maximum(frequency, 1e-9)
-    band = np.abs(frequency - f) < 0.1 * highest
-    assert frequency[band].max() > 0.99 * highest
-    # Exact in time on this grid: sin(k h / 2) = omega h / 2 c.
-    k = 2.0 / H * np.arcsin(0.5 * omega[band] * H / C)
-    exact = size * np.fft.rfft(signal, 8 * nt)[band] / np.cos(0.5 * k * H)
-    for record, shift, scale, distance in (
-        (fields[0], 0.0, 1.0, p_distance),
-        (fields[1], 0.5, 1.0 / (RHO * C), v_distance),
-        (fields[2], -0.5, 1.0 / (RHO * C), v_distance),
-    ):
-        spectrum = np.fft.rfft(recording_operator(grid, True, shift) @ record, 8 * nt)[band]
-        ratio = spectrum / (exact * scale * np.exp(-1j * k * distance))
-        # Asked for: 1e-3. A shift forgotten makes 3e-3, no correction 3e-2.
-        assert np.abs(np.angle(ratio) / (k * distance)).max() < 1e-5
-        assert np.abs(np.abs(ratio) - 1.0).max() < 1e-3

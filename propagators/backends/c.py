@@ -17,7 +17,7 @@ from wavepipe.propagators.backends.layout import (
     vector_length,
 )
 from wavepipe.propagators.backends.ports import Arrays, box_of, port_structs
-from wavepipe.propagators.backends.sweep import History, Sweep, SweepResult
+from wavepipe.propagators.backends.sweep import History, Sweep, SweepResult, numpy_type
 from wavepipe.propagators.stencil.program import Program, lasting
 
 _C_NAMES = {torch.float32: "float", torch.float64: "double"}
@@ -62,9 +62,12 @@ class CompiledExecution:
     def __init__(self, sweep: Sweep) -> None:
         self._sweep = sweep
         self._slots = tuple(sweep.history.slots) if sweep.history and sweep.sampled else ()
+        self._strips = sweep.program.strips
         self._source = emit(sweep.program, sweep.sampled, self._slots, _C_NAMES[sweep.dtype])
         self._library = load(self._source.text)
         self._arrays = _allocate(sweep, self._slots)
+        for name, values in sweep.initial.items():
+            self._arrays.layout[name].view(self._arrays.memory[name])[...] = values.numpy()
         self._recorded = {
             name: torch.empty(sweep.n_steps, points.count, dtype=sweep.dtype)
             for name, points in sweep.outputs.items()
@@ -113,7 +116,7 @@ class CompiledExecution:
 
     def result(self) -> SweepResult:
         """See `Execution`."""
-        return SweepResult(self._recorded, _results(self._sweep, self._arrays))
+        return SweepResult(self._recorded, _results(self._sweep, self._arrays, self._step))
 
     def _parts(
         self, memory: NDArray[np.uint8]
@@ -133,8 +136,8 @@ class CompiledExecution:
         for name in source.arrays:
             layout, memory = self._arrays.layout[name], self._arrays.memory.get(name)
             slot = 0
-            if history is not None and name in self._slots:
-                memory = history.slots[name].numpy()
+            if history is not None and name in (*self._slots, *self._strips):
+                memory = (history.strips if name in self._strips else history.slots)[name].numpy()
                 slot = memory.strides[1] // itemsize
             assert memory is not None
             pointers.append(memory.ctypes.data + layout.origin * itemsize)
@@ -167,10 +170,10 @@ def swapped_places(program: Program, steps: int) -> dict[str, str]:
 
 
 def _allocate(sweep: Sweep, slots: Sequence[str]) -> Arrays:
-    """Every array but the slots, in one block: large enough for huge pages also in 2-D."""
-    kind = np.dtype(str(sweep.dtype).removeprefix("torch."))
+    """Every array but the history's, in one block: large enough for huge pages also in 2-D."""
+    kind = numpy_type(sweep.dtype)
     layout = layouts(sweep.programs, slots, kind.itemsize)
-    names = [name for name in layout if name not in slots]
+    names = [name for name in layout if name not in slots and name not in sweep.program.strips]
     given = {name: sweep.coefficients[name] for name in names if name in sweep.coefficients}
     owners: dict[int, str] = {}  # coefficients that are one tensor have one memory
     owner = {name: owners.setdefault(one.data_ptr(), name) for name, one in given.items()}
@@ -198,14 +201,15 @@ def _zeros(size: int, kind: np.dtype[np.generic]) -> NDArray[np.generic]:
     return raw[start : start + size]
 
 
-def _results(sweep: Sweep, arrays: Arrays) -> dict[str, Tensor]:
+def _results(sweep: Sweep, arrays: Arrays, step: int) -> dict[str, Tensor]:
     results = {}
+    places = swapped_places(sweep.program, step)
     for name in sweep.results:
         box = box_of(name, sweep)
         whole = torch.zeros(sweep.n_shots, *sweep.program.shape, dtype=sweep.dtype)
         inside = (slice(None), *(slice(lo, hi) for lo, hi in box))
-        values = arrays.layout[name].view(arrays.memory[name])
-        whole[inside] = torch.from_numpy(np.ascontiguousarray(values[inside]))
+        values = arrays.layout[name].view(arrays.memory[places.get(name, name)])
+        np.copyto(whole.numpy()[inside], values[inside])
         results[name] = whole
     return results
 

@@ -42,13 +42,14 @@ def divided(sweep: Sweep, step_lag: int, arrays: Arrays) -> Division:
     Notes
     -----
     A 2-D grid sits in a core's cache, so a shot per thread needs no barriers; in 3-D the shots
-    would compete for memory bandwidth.
+    would compete for memory bandwidth. Threads that share a grid go over it in blocks only where
+    each has planes enough, see the emitted sweep.
     """
     shape, threads = sweep.program.shape, torch.get_num_threads()
     itemsize, ndim = sweep.dtype.itemsize, len(shape)
     by_shot = ndim == 2 and sweep.n_shots >= threads
     threads = min(threads, sweep.n_shots if by_shot else shape[0])
-    elements = sum(place.size for name, place in arrays.layout.items() if len(place.box) == ndim)
+    elements = sum(place.size for place in arrays.layout.values())
     plane = elements * itemsize // shape[0]
     lines = shape[1] if ndim == 3 else 1
     for steps in range(MOST_STEPS, 0, -1):
@@ -56,7 +57,8 @@ def divided(sweep: Sweep, step_lag: int, arrays: Arrays) -> Division:
         band = max(n for n in BANDS if n == BANDS[0] or (lag + n) * plane <= cache_bytes(2))
         strip = cache_bytes(3) * lines // ((lag + step_lag) * plane)
         fits = strip >= min(2 * lag, lines) if ndim == 3 else (lag + band) * plane < cache_bytes(3)
-        if fits:
+        alone = by_shot or threads == 1 or shape[0] // threads > 2 * lag
+        if fits and alone:
             break
     if ndim == 2:
         return Division(by_shot, threads, steps, 1, band)

@@ -10,11 +10,11 @@ from functools import lru_cache
 from wavepipe.propagators.backends.emit_driver import header, time_loop
 from wavepipe.propagators.backends.emit_points import Part, adding, after, before, reading
 from wavepipe.propagators.backends.emit_rows import ITEMSIZE, Ahead, RowLoop, blocks, grouped, loops
+from wavepipe.propagators.backends.emit_strips import copied
 from wavepipe.propagators.backends.emit_values import Values
 from wavepipe.propagators.backends.emit_vectors import vectors
 from wavepipe.propagators.backends.layout import LINE, ArrayLayout, farthest, layouts
 from wavepipe.propagators.backends.source import Source
-from wavepipe.propagators.stencil.linearise import sources_of_sums
 from wavepipe.propagators.stencil.program import Program, Update
 from wavepipe.propagators.stencil.schedule import access, phases
 
@@ -39,7 +39,7 @@ def emit(plain: Program, sampled: Program | None, slots: tuple[str, ...], dtype:
     emitter = _Emitter(source, names, places, dtype)
     source.inputs, source.outputs = plain.inputs, plain.outputs
     if sampled is not None:
-        source.sum_inputs = tuple(p for p in sources_of_sums(sampled) if p.field in slots)
+        source.sum_inputs = tuple(p for p in sampled.sum_inputs if p.field in slots)
     kinds = [emitter.step(program, index) for index, program in enumerate(programs)]
     source.text = "\n".join(
         [
@@ -114,7 +114,11 @@ class _Emitter:
         lines.append("  {")
         fetched: list[Ahead] = []
         for together in phases(updates, (self.ndim - 1,)):
-            found = blocks(grouped(together, self.program, LINE // ITEMSIZE[self.dtype]))
+            strips = self.program.strips
+            copies = [u for u in together if strips & {u.target, *u.field_reads()}]
+            others = [u for u in together if u not in copies]
+            lines += copied(copies, self.values, self.source.bounds, "    ")
+            found = blocks(grouped(others, self.program, LINE // ITEMSIZE[self.dtype]))
             for loop in loops(found, self.ndim):
                 lines += RowLoop(loop, self.values, self.source.bounds, fetched).lines("    ")
         lines += ["  }", "}"]

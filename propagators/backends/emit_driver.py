@@ -7,6 +7,7 @@ in the cache. That changes no bits: every part sees what it would see step by st
 
 from collections.abc import Sequence
 
+from wavepipe.propagators.backends.denormals import DENORMALS
 from wavepipe.propagators.backends.emit_points import GATHER, POINTS, Part
 from wavepipe.propagators.backends.source import Source
 from wavepipe.propagators.stencil.program import Program, Swap
@@ -18,9 +19,6 @@ MOST_STEPS = 4
 HEADER = """\
 #include <stddef.h>
 #include <omp.h>
-#if defined(__SSE2__)
-#include <immintrin.h>
-#endif
 
 typedef REAL real;
 
@@ -38,24 +36,7 @@ typedef void part_of_step(const frame *, long, long, long, long);
 typedef struct { part_of_step *run; long lag; } part_entry;
 typedef struct { part_of_step *run; const frame *f; long lag; } task;
 
-static inline unsigned flush_denormals(void)
-{
-#if defined(__SSE2__)
-  const unsigned mode = _mm_getcsr();
-  _mm_setcsr(mode | 0x8040);
-  return mode;
-#else
-  return 0;
-#endif
-}
-
-static inline void restore_denormals(unsigned mode)
-{
-#if defined(__SSE2__)
-  _mm_setcsr(mode);
-#endif
-}
-
+DENORMALS
 static inline void share(long n, long part, long parts, long *begin, long *end)
 {
   *begin = n * part / parts;
@@ -108,7 +89,7 @@ static void sweep(const task *tasks, long m, const long *n, long part, long part
 
 def header(dtype: str, names: Sequence[str]) -> str:
     """Types and small functions that everything else uses."""
-    text = HEADER.replace("POINTS", POINTS).replace("REAL", dtype)
+    text = HEADER.replace("POINTS", POINTS).replace("DENORMALS", DENORMALS).replace("REAL", dtype)
     return text.replace("ARRAYS", str(max(1, len(names))))
 
 
@@ -165,6 +146,11 @@ def time_loop(
         f"      for (int i = 0; i < {len(names)}; i++) f->A[i] = A[i];",
         "      f->S = S; f->B = B; f->P = P;",
         "      f->shot = shot; f->planes = I[9]; f->t = t; f->k = k;",
+        *(
+            f"      f->A[{i}] = base[{i}] + shot * per_shot[{i}]"
+            f" + (t - I[13] * I[5]) * per_slot[{i}];"
+            for i in map(names.index, sorted(plain.strips))
+        ),
         "      const part_entry *entry = step0;",
         "      long count = sizeof step0 / sizeof *step0;",
     ]

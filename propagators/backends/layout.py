@@ -6,8 +6,9 @@ last vector, and a stencil may read beyond a box: both meet zeros. Only the slot
 no halo and start undefined; what reads them stays within what was written.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ class ArrayLayout:
         shape = (flat.shape[0], *(hi - lo for lo, hi in self.box))
         item = flat.itemsize
         strides = (flat.strides[0], *(s * item for s in self.strides))
-        return np.lib.stride_tricks.as_strided(flat[:, start:], shape, strides)
+        return np.ndarray(shape, flat.dtype, flat, start * item, strides)
 
 
 def vector_length(itemsize: int) -> int:
@@ -78,18 +79,34 @@ def profile_layout(cells: int, axis: int, ndim: int, itemsize: int) -> ArrayLayo
 def slot_layout(shape: tuple[int, ...], itemsize: int) -> ArrayLayout:
     """Layout of one shot's slot of a history: no halo, rows of whole vectors."""
     extents = (*shape[:-1], rounded(shape[-1], itemsize))
-    strides = tuple(int(np.prod(extents[a + 1 :])) for a in range(len(shape)))
-    return ArrayLayout(tuple((0, n) for n in shape), strides, 0, int(np.prod(extents)))
+    return _packed(tuple((0, n) for n in shape), extents)
+
+
+def strip_layout(box: Box) -> ArrayLayout:
+    """Layout of one shot's strip in a history: its cells and nothing else."""
+    return _packed(box, tuple(hi - lo for lo, hi in box))
+
+
+def _packed(box: Box, extents: tuple[int, ...]) -> ArrayLayout:
+    strides = tuple(int(np.prod(extents[a + 1 :])) for a in range(len(box)))
+    origin = -sum(lo * stride for (lo, _), stride in zip(box, strides, strict=True))
+    return ArrayLayout(box, strides, origin, int(np.prod(extents)))
 
 
 def layouts(
     programs: Iterable[Program], slots: Iterable[str], itemsize: int
-) -> dict[str, ArrayLayout]:
+) -> Mapping[str, ArrayLayout]:
     """Layouts of every array of some programs that share them.
 
     All arrays on the grid get one layout, so that an offset into one serves all of them.
     """
-    programs, slots = list(programs), set(slots)
+    return _layouts(tuple(programs), tuple(slots), itemsize)
+
+
+@lru_cache(maxsize=64)
+def _layouts(
+    programs: tuple[Program, ...], slots: tuple[str, ...], itemsize: int
+) -> Mapping[str, ArrayLayout]:
     shape, ndim = programs[0].shape, programs[0].ndim
     found: dict[str, ArrayLayout] = {}
     halo = tuple((n, n) for n in (farthest(programs, axis) for axis in range(ndim)))
@@ -101,7 +118,9 @@ def layouts(
             else:
                 found[name] = grid
         for name, box in program.fields.items():
-            if name in program.vanishing:
+            if name in program.strips:
+                found[name] = strip_layout(box)
+            elif name in program.vanishing:
                 found[name] = field_layout(box, _halo(name, box, programs), itemsize)
             else:
                 found[name] = grid

@@ -1,6 +1,7 @@
 """Points of a sweep as the compiled code wants them: elements of arrays, line by line."""
 
 import ctypes
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from wavepipe.propagators.backends.layout import ArrayLayout
 from wavepipe.propagators.backends.source import Source
-from wavepipe.propagators.backends.sweep import Points, Sweep
+from wavepipe.propagators.backends.sweep import Points, Sweep, numpy_type
 from wavepipe.propagators.stencil.program import Box, Port
 
 
@@ -45,7 +46,7 @@ class Arrays:
     """Memory of a sweep: per array (n_shots or 1, size), and its layout."""
 
     memory: dict[str, NDArray[np.generic]]
-    layout: dict[str, ArrayLayout]
+    layout: Mapping[str, ArrayLayout]
 
 
 def port_structs(
@@ -120,13 +121,13 @@ def _output(
     owner = entries.owners[entries.rowptr[:-1]]
     row = np.argsort(owner, kind="stable")
     rows = np.searchsorted(owner[row], np.arange(points.count + 1))
-    partial = np.empty((block, len(row)), dtype=_kind(sweep))
+    partial = np.empty((block, len(row)), dtype=numpy_type(sweep.dtype))
     kept: dict[str, NDArray[Any]] = {
         "plane": entries.plane,
         "line": entries.line,
         "rowptr": entries.rowptr,
         "offset": offset,
-        "weight": entries.weights.astype(_kind(sweep)),
+        "weight": entries.weights.astype(numpy_type(sweep.dtype)),
         "partial": partial,
         "first": points.first,
         "rows": rows,
@@ -150,7 +151,7 @@ def _input(port: Port, sweep: Sweep, arrays: Arrays, alive: list[object]) -> Poi
         "offset": offset,
         "place": _dot(cells, arrays.layout[grid]) if grid else offset,
         "column": entries.owners.astype(np.int32),
-        "weight": entries.weights.astype(_kind(sweep)),
+        "weight": entries.weights.astype(numpy_type(sweep.dtype)),
     }
     return _struct(kept, data, points.count, len(cells), alive)
 
@@ -165,10 +166,6 @@ def _struct(
     alive.append((arrays, data))
     pointers = {name: array.ctypes.data for name, array in arrays.items()}
     return PointStruct(**pointers, data=data.data_ptr(), n_points=n_points, n_rows=n_rows)
-
-
-def _kind(sweep: Sweep) -> np.dtype[np.generic]:
-    return np.dtype(str(sweep.dtype).removeprefix("torch."))
 
 
 def box_of(field: str, sweep: Sweep) -> Box:

@@ -11,8 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wavepipe.propagators.backends.sweep import History, Points, Sweep, SweepResult
-from wavepipe.propagators.stencil.linearise import sources_of_sums
+from wavepipe.propagators.backends.sweep import (
+    History,
+    Points,
+    Sweep,
+    SweepResult,
+    numpy_type,
+)
 from wavepipe.propagators.stencil.program import (
     Box,
     Monomial,
@@ -63,6 +68,7 @@ class ReferenceExecution:
         device = next(iter(sweep.coefficients.values())).device
         zeros = torch.zeros(sweep.n_shots, *program.shape, dtype=sweep.dtype, device=device)
         self._state = dict.fromkeys({**sweep.program.fields, **program.fields}, zeros)
+        self._state |= sweep.initial
         self._recorded: dict[str, dict[int, Tensor]] = {name: {} for name in sweep.outputs}
 
     def advance(self, begin: int, end: int, history: History | None = None) -> None:
@@ -92,7 +98,7 @@ class ReferenceExecution:
         start = 0
         for name in lasting(self._sweep.programs):
             like = self._state[name]
-            part = memory[start : start + like.nbytes].view(str(like.dtype).removeprefix("torch."))
+            part = memory[start : start + like.nbytes].view(numpy_type(like.dtype))
             self._state[name] = torch.from_numpy(part.copy()).to(like.device).reshape(like.shape)
             start += like.nbytes
 
@@ -116,6 +122,9 @@ def _advanced(sweep: Sweep, history: History | None, state: State, t: int) -> tu
         slot = t // history.stride - history.first
         slots = {n: a[:, slot, ..., :width] for n, a in history.slots.items()}
         coefficients |= {n: a for n, a in slots.items() if n in program.coefficients}
+    strips = _strips(history, program, t) if history is not None else {}
+    if sweep.backwards:
+        state = _loaded(program, state, strips)
     inner, outer = (tuple(p for p in program.inputs if p.inner is x) for x in (True, False))
     read = _read(sweep, state, inner=False)
     state = inject(program, inner, sweep, state, coefficients, t)
@@ -124,12 +133,35 @@ def _advanced(sweep: Sweep, history: History | None, state: State, t: int) -> tu
     state = swapped(state, program.swaps_after)
     read |= _read(sweep, state, inner=True)
     state = inject(program, outer, sweep, state, coefficients, t)
-    if slots and not sweep.backwards:
-        ports = tuple(p for p in sources_of_sums(program) if p.field in slots)
-        stored = inject(program, ports, sweep, state, coefficients, t)
-        for name, values in slots.items():
-            values.copy_(stored[name])
+    written = {n: a for n, a in slots.items() if n in program.fields}
+    ports = tuple(p for p in program.sum_inputs if p.field in written)
+    stored = inject(program, ports, sweep, state, coefficients, t)
+    for name, values in written.items():
+        cells = _cells(program.fields[name])
+        values[cells] = stored[name][cells]
+    if not sweep.backwards:
+        for name, values in strips.items():
+            values.copy_(state[name][_cells(program.fields[name])])
     return read, state
+
+
+def _strips(history: History, program: Program, t: int) -> dict[str, Tensor]:
+    """Strips of step `t`, each (n_shots, *cells)."""
+    first = history.first * history.stride
+    return {n: a[:, t - first] for n, a in history.strips.items() if n in program.strips}
+
+
+def _loaded(program: Program, state: State, strips: Mapping[str, Tensor]) -> State:
+    """The state with what strips hold."""
+    loaded = {name: state[name].clone() for name in strips}
+    for name, values in strips.items():
+        loaded[name][_cells(program.fields[name])] = values
+    return state | loaded
+
+
+def _cells(box: Box) -> tuple[slice, ...]:
+    """A box of all shots."""
+    return (slice(None), *(slice(lo, hi) for lo, hi in box))
 
 
 def step(program: Program, state: State, coefficients: Mapping[str, Tensor]) -> State:

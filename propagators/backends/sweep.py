@@ -12,6 +12,11 @@ from torch import Tensor
 from wavepipe.propagators.stencil.program import Program
 
 
+def numpy_type(dtype: torch.dtype) -> np.dtype[np.generic]:
+    """The type of numpy that is one of torch."""
+    return np.dtype(str(dtype).removeprefix("torch."))
+
+
 @dataclass(frozen=True, slots=True)
 class Points:
     """Weighted grid points of the sources or receivers of a batch of shots."""
@@ -33,13 +38,15 @@ class Points:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Stored sums of the forward wavefield, one slot for every `stride`-th step."""
+    """Stored sums of the forward wavefield at every `stride`-th step, and strips at every step."""
 
     stride: int
     slots: dict[str, Tensor]
     """Name -> (n_shots, n_slots, *shape), the last axis padded to whole vectors."""
     first: int = 0
     """Number of the first slot that is here, where others are elsewhere."""
+    strips: dict[str, Tensor] = field(default_factory=dict)
+    """Name -> (n_shots, n_slots * stride, *cells) of the steps from the first slot's on."""
 
     def check(self, times: range) -> None:
         """ValueError if a step of `times`, ascending, has a slot that is not here."""
@@ -82,6 +89,8 @@ class Sweep:
     """The step to use where the history has a slot; it writes or reads the slots."""
     results: tuple[str, ...] = field(default=())
     """Fields wanted at the end."""
+    initial: Mapping[str, Tensor] = field(default_factory=dict)
+    """Field -> what it is before the first step, (n_shots, *shape); the others are zero."""
 
     def times(self, begin: int, end: int) -> range:
         """Steps in time that the sweep's own steps ``begin ... end - 1`` are, ascending."""

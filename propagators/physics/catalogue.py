@@ -1,6 +1,6 @@
 """Every physics: its page, and what a call must know of it beyond its equations."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -12,7 +12,9 @@ from wavepipe.propagators.errors import OptionError
 from wavepipe.propagators.medium import Medium
 from wavepipe.propagators.physics import acoustic, acoustic_vti, elastic, scalar, viscoacoustic
 from wavepipe.propagators.physics.names import PARAMETERS
-from wavepipe.propagators.stencil.page import Page
+from wavepipe.propagators.stencil.page import Face, Page
+from wavepipe.propagators.stencil.program import Port
+from wavepipe.propagators.time_resampling import Shifts
 
 Models = Mapping[str, Tensor]
 
@@ -53,6 +55,20 @@ class Physics:
     ) -> tuple[str, ...]:
         """Coefficients that change with some parameters, on a grid with some free faces."""
         return _depending_on(self, parameters, free)
+
+    def shifts(
+        self,
+        ndim: int,
+        sources: Sequence[str] | None = None,
+        receivers: Sequence[str] | None = None,
+    ) -> Shifts:
+        """When in a step some sources enter and receivers read; all there are if None."""
+        return _shifts(
+            self,
+            ndim,
+            None if sources is None else tuple(sources),
+            None if receivers is None else tuple(receivers),
+        )
 
 
 PHYSICS = {
@@ -103,3 +119,25 @@ def _depending_on(
         }
         found = physics.coefficients(Medium(models, 1.0, free))
     return tuple(name for name, array in found.items() if array.requires_grad)
+
+
+@cache
+def _shifts(
+    physics: Physics,
+    ndim: int,
+    sources: tuple[str, ...] | None,
+    receivers: tuple[str, ...] | None,
+) -> Shifts:
+    page = Page((4,) * ndim, 2, (1.0,) * ndim, ((Face(), Face()),) * ndim)
+    physics.page(page)
+    program = page.program()
+    found = [
+        sorted({port.shift for port in ports if names is None or _named(port, names)})
+        for ports, names in ((program.inputs, sources), (program.outputs, receivers))
+    ]
+    return Shifts(*map(tuple, found))
+
+
+def _named(port: Port, names: tuple[str, ...]) -> bool:
+    """Whether a port is one of some names; those of a moment are one for each component."""
+    return port.name in names or ("moment" in names and port.name.startswith("moment_"))

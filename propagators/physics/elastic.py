@@ -45,9 +45,11 @@ def coefficients(medium: Medium) -> dict[str, Tensor]:
     """
     step, rho, a = medium.time_step, medium["rho"], medium.letters
     axes = range(len(a))
-    mu = step * rho * medium["vs"] ** 2
-    along = step * rho * medium["vp"] ** 2
-    c = {(i, j): along if i == j else along - 2 * mu for i in axes for j in axes if i <= j}
+    scale = step * rho
+    mu = scale * medium["vs"] ** 2
+    along = scale * medium["vp"] ** 2
+    across = along - 2 * mu
+    c = {(i, j): along if i == j else across for i in axes for j in axes if i <= j}
     found = {f"b_{a[i]}": step / medium.mean(rho, i) for i in axes}
     for i, j in combinations(axes, 2):
         found[f"mu_{a[i]}{a[j]}"] = medium.harmonic_mean(mu, i, j)

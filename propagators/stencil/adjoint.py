@@ -99,6 +99,7 @@ def pruned(program: Program, wanted: set[str]) -> Program:
         swaps_after=tuple(s for s in program.swaps_after if s[0] in live),
         inputs=tuple(p for p in program.inputs if p.field in live),
         outputs=tuple(p for p in program.outputs if p.field in live),
+        sum_inputs=tuple(p for p in program.sum_inputs if p.field in live),
         local=program.local & live,
         vanishing=program.vanishing & live,
     )

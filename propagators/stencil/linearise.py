@@ -44,7 +44,7 @@ def with_sums(program: Program, wanted: Sequence[str]) -> Program:
         for target in dict.fromkeys((*acted, *_entered(program, coefficient))):
             if (coefficient, target) not in program.sums:
                 program = _with_sum(program, coefficient, target)
-    return program
+    return replace(program, sum_inputs=_sources_of_sums(program))
 
 
 def _entered(program: Program, coefficient: str) -> list[str]:
@@ -153,7 +153,7 @@ def _last(updates: Sequence[Update], coefficient: str, target: str) -> int:
     return max([i for i in found if _acts(coefficient, updates[i])] or found)
 
 
-def sources_of_sums(program: Program) -> tuple[Port, ...]:
+def _sources_of_sums(program: Program) -> tuple[Port, ...]:
     """Inputs that enter a field through a coefficient, entering that coefficient's sum instead.
 
     They complete a sum that is stored: the source is part of what the coefficient multiplies.
@@ -187,6 +187,7 @@ def renamed(program: Program, names: Mapping[str, str]) -> Program:
         local=frozenset(of(n) for n in program.local),
         vanishing=frozenset(of(n) for n in program.vanishing),
         sums={key: of(n) for key, n in program.sums.items()},
+        sum_inputs=tuple(replace(p, field=of(p.field)) for p in program.sum_inputs),
     )
 
 

@@ -252,6 +252,10 @@ class Page:
             local=frozenset(self._local),
             halves=dict(self._halves),
             profiles=dict(self._profiles),
+            inside=tuple(
+                (low.slab, n - high.slab)
+                for n, (low, high) in zip(self.shape, self.faces, strict=True)
+            ),
         )
 
     def _check_sources(self) -> None:

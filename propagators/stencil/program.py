@@ -177,10 +177,16 @@ class Program:
     """Fields without a life between steps: written before they are read in every step."""
     sums: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """(coefficient, target) -> the field that holds the sum this coefficient multiplies."""
+    sum_inputs: tuple[Port, ...] = ()
+    """What sources add to those fields, last in a step, where they are stored."""
+    strips: frozenset[str] = frozenset()
+    """Fields that every step writes to a history of every step, or reads from it."""
     halves: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Field -> axes along which it lies half a cell after the nodes."""
     profiles: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Coefficient along one axis -> its values, where they do not depend on the medium."""
+    inside: Box | None = None
+    """The part of the grid that no absorbing layer touches, perhaps empty; None: all of it."""
 
     @property
     def ndim(self) -> int:

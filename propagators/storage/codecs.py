@@ -22,12 +22,8 @@ class Codec(Protocol):
     def name(self) -> str:
         """As in `NAMES`."""
 
-    @property
-    def group(self) -> int:
-        """Slots encoded together."""
-
     def size(self, shape: tuple[int, ...], itemsize: int) -> int:
-        """Bytes of an encoded group of slots of one shot, a multiple of 64.
+        """Bytes of an encoded slot of one shot, a multiple of 64.
 
         Parameters
         ----------
@@ -37,18 +33,18 @@ class Codec(Protocol):
         """
 
     def encode(self, slots: NDArray[np.floating], out: NDArray[np.uint8], threads: int = 1) -> None:
-        """Write all bytes of a group, without the GIL.
+        """Write all bytes of a slot, without the GIL.
 
         Parameters
         ----------
-        slots : (group, *shape), C-contiguous
+        slots : (1, *shape), C-contiguous
             In single or double precision. Every value counts, also where rows are padded: what
             was never written must be zero.
         out : (size,), at a multiple of 8 bytes
         """
 
     def decode(self, data: NDArray[np.uint8], out: NDArray[np.floating], threads: int = 1) -> None:
-        """Write all values of a group, (group, *shape), of the kind that was encoded."""
+        """Write all values of a slot, (1, *shape), of the kind that was encoded."""
 
     def bound(self, slots: NDArray[np.floating]) -> float:
         """The largest absolute error that decoding these slots can show; inf if not finite.

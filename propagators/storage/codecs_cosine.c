@@ -267,9 +267,13 @@ void encode(const real *slot, const long *n, unsigned char *out, long size, shor
     const unsigned mode = flush_denormals();
     vec c[COUNT * PARTS] __attribute__((aligned(64)));
     places p;
-#pragma omp for schedule(dynamic, 4)
+#pragma omp for schedule(guided)
     for (long t = 0; t < g.n_tiles; t++) {
       find(&g, t, &p);
+      if (silent(&p, slot)) {
+        for (int k = 0; k < CLASSES; k++) loud[t * CLASSES + k] = 2 * QUIETEST;
+        continue;
+      }
       gather(&p, slot, (float *) c);
       transform(c);
       measure(&o, c, loud + t * CLASSES);
@@ -280,7 +284,7 @@ void encode(const real *slot, const long *n, unsigned char *out, long size, shor
       head[1] = finest_steps(&g, &o, codes, words);
       allot(&g, &o, codes, head[1], starts);
     }
-#pragma omp for schedule(dynamic, 1)
+#pragma omp for schedule(guided)
     for (long i = 0; i < g.n_chunks; i++) {
       stream s = { .at = (unsigned *) (out + front(n)) + starts[i] * LANES };
       for (long t = i * CHUNK; t < lesser((i + 1) * CHUNK, g.n_tiles); t++) {
@@ -322,15 +326,19 @@ void decode(const unsigned char *data, const long *n, real *slot, long *starts, 
     const unsigned mode = flush_denormals();
     vec c[COUNT * PARTS] __attribute__((aligned(64)));
     places p;
-#pragma omp for schedule(dynamic, 1)
+#pragma omp for schedule(guided) /* far from each other: neighbours share cache lines */
     for (long i = 0; i < g.n_chunks; i++) {
       stream s = { .at = (unsigned *) (data + front(n)) + starts[i] * LANES };
       for (long t = i * CHUNK; t < lesser((i + 1) * CHUNK, g.n_tiles); t++) {
+        const unsigned char *code = codes + t * CLASSES;
         unsigned char bits[CLASSES];
-        share_bits(&o, codes + t * CLASSES, head[1], bits);
-        restore(&o, c, codes + t * CLASSES, bits, head[0], &s);
-        transform_back(c);
         find(&g, t, &p);
+        if (!share_bits(&o, code, head[1], bits) && code[0] != BROKEN) {
+          silence(&p, slot);
+          continue;
+        }
+        restore(&o, c, code, bits, head[0], &s);
+        transform_back(c);
         scatter(&p, slot, (const float *) c);
       }
     }

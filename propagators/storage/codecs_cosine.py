@@ -54,8 +54,6 @@ class CosineCodec:
     What surpasses 7e36 counts as not finite: it makes its 16 blocks NaN.
     """
 
-    group = 1
-
     def __init__(self, bits: int) -> None:
         self.bits = bits
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepipe.propagators.backends.compiler import load
+from wavepipe.propagators.backends.denormals import DENORMALS
 from wavepipe.propagators.backends.layout import LINE
 
 
@@ -30,7 +31,8 @@ def library(sources: tuple[str, ...], dtype: np.dtype[np.floating], deep: int = 
     kind = {4: "float", 8: "double"}[dtype.itemsize]
     folder = Path(__file__).parent
     texts = ((folder / name).read_text() for name in ("codecs.h", *sources))
-    return load("\n".join([f"#define REAL {kind}", f"#define DEEP {deep}", *texts]))
+    defined = f"#define REAL {kind}", f"#define DEEP {deep}", DENORMALS
+    return load("\n".join([*defined, *texts]))
 
 
 def whole_lines(size: int) -> int:
@@ -49,7 +51,7 @@ def check(slots: NDArray[np.floating], data: NDArray[np.uint8], size: int) -> No
     Raises
     ------
     ValueError
-        Other kinds, sizes or strides than those of a group of slots and its bytes.
+        Other kinds, sizes or strides than those of a slot and its bytes.
     """
     if slots.dtype not in (np.float32, np.float64) or not slots.flags.c_contiguous:
         raise ValueError(f"slots are C-contiguous float32 or float64, not {slots.dtype}.")

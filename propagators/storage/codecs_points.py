@@ -22,7 +22,6 @@ class _Values:
     scale_bytes: ClassVar[int] = 0
     relative: ClassVar[float]
     """Largest error over the largest value."""
-    group = 1
 
     def size(self, shape: tuple[int, ...], itemsize: int) -> int:
         """Bytes of scales and values, each up to whole cache lines."""
@@ -85,7 +84,6 @@ class Uncompressed:
     """All bits."""
 
     name = "none"
-    group = 1
 
     def size(self, shape: tuple[int, ...], itemsize: int) -> int:
         """Bytes of the values, up to whole cache lines."""

@@ -185,3 +185,33 @@ static void scatter(const places *p, real *slot, const float *c)
       }
     }
 }
+
+/* Whether a tile holds zeros only, as ahead of a wave: that is known sooner than anything else. */
+static int silent(const places *p, const real *slot)
+{
+  typedef int bits __attribute__((vector_size(4 * EDGE)));
+  bits any = { 0 };
+  for (long l = 0; l < LANES; l++)
+    for (long i = 0; i < DEEP * EDGE; i++) {
+      const real *row = slot + p->row[l][i];
+      any |= (bits) (p->wide[l] == EDGE ? __builtin_convertvector(*(const reals *) row, eight)
+                                        : beginning(row, p->wide[l]));
+    }
+  int found = 0;
+  for (int x = 0; x < EDGE; x++) found |= any[x];
+  return (found & 0x7fffffff) == 0;
+}
+
+/* Zeros for all values of a tile. */
+static void silence(const places *p, real *slot)
+{
+  for (long l = 0; l < LANES; l++)
+    for (long i = 0; i < DEEP * EDGE; i++) {
+      real *row = slot + p->row[l][i];
+      if (i / EDGE >= p->inside[l][0] || i % EDGE >= p->inside[l][1]) continue;
+      if (p->wide[l] == EDGE)
+        *(reals *) row = (reals) { 0 };
+      else
+        for (long x = 0; x < p->wide[l]; x++) row[x] = 0;
+    }
+}

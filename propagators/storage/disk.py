@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepipe.propagators.errors import StorageError
+from wavepipe.propagators.storage.amounts import size as amount
 
 BLOCK = 4096
 """Bytes: offsets, sizes and addresses are multiples of it, as direct access asks."""
@@ -139,9 +140,8 @@ def check_space(folder: Path, size: int) -> None:
     free = shutil.disk_usage(folder).free
     if size > free:
         raise StorageError(
-            f"the wavefield takes {size / 1e9:.3g} GB on disk; {folder} has {free / 1e9:.3g} GB "
-            "free. Free some, name another folder as storage path, propagate fewer shots, or "
-            "compress."
+            f"the wavefield takes {amount(size)} on disk; {folder} has {amount(free)} free. Free "
+            "some, name another folder as storage path, propagate fewer shots, or compress."
         )
 
 
@@ -177,9 +177,7 @@ def _reserve(file: int, folder: Path, size: int) -> None:
         os.ftruncate(file, size)
     elif code:
         error = OSError(code, os.strerror(code))
-        raise StorageError(
-            f"cannot reserve {size / 1e9:.3g} GB in {folder}: {reason(error)}"
-        ) from error
+        raise StorageError(f"cannot reserve {amount(size)} in {folder}: {reason(error)}") from error
 
 
 def _fallocate(file: int, size: int) -> int:

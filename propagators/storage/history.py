@@ -1,5 +1,6 @@
 """The size of a history, and how it is cut into windows of a few slots."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -8,13 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wavepipe.propagators.backends.sweep import History
+from wavepipe.propagators.backends.sweep import History, numpy_type
+from wavepipe.propagators.stencil.program import Box
 from wavepipe.propagators.storage.codecs import Codec
+from wavepipe.propagators.storage.codecs_library import whole_lines
+
+Look = Callable[[History, int], None]
+"""What sees the slots of each window as they are made: where they are, and how many."""
 
 
 @dataclass(frozen=True)
 class HistoryShape:
-    """Stored sums of a batch of shots at every `stride`-th step."""
+    """Stored sums of a batch of shots at every `stride`-th step, and strips at every step."""
 
     names: tuple[str, ...]
     """Of the sums."""
@@ -24,6 +30,10 @@ class HistoryShape:
     dtype: torch.dtype
     stride: int
     n_steps: int
+    boxes: tuple[Box, ...] | None = None
+    """Disjoint parts of a slot that are archived; None: all of it."""
+    strips: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    """Name and cells of each strip of a step."""
 
     @cached_property
     def n_slots(self) -> int:
@@ -31,14 +41,23 @@ class HistoryShape:
         return -(-self.n_steps // self.stride)
 
     @property
-    def parts(self) -> int:
-        """Arrays of one slot: every sum of every shot."""
-        return len(self.names) * self.n_shots
+    def part_shapes(self) -> list[tuple[int, ...]]:
+        """Of the parts of a sum that are archived."""
+        if self.boxes is None:
+            return [self.shape]
+        return [tuple(hi - lo for lo, hi in box) for box in self.boxes]
+
+    @property
+    def part_bytes(self) -> int:
+        """The largest of them, of one shot."""
+        return max(map(prod, self.part_shapes), default=0) * self.dtype.itemsize
 
     @cached_property
     def slot_bytes(self) -> int:
-        """One slot of all sums and shots."""
-        return self.parts * prod(self.shape) * self.dtype.itemsize
+        """One slot of all sums and shots, and the strips of its steps."""
+        cells = len(self.names) * prod(self.shape)
+        cells += self.stride * sum(prod(strip) for _, strip in self.strips)
+        return self.n_shots * cells * self.dtype.itemsize
 
     @property
     def bytes(self) -> int:
@@ -46,14 +65,26 @@ class HistoryShape:
         return self.n_slots * self.slot_bytes
 
     def encoded_bytes(self, codec: Codec) -> int:
-        """One slot of all sums and shots, encoded."""
-        return self.parts * codec.size(self.shape, self.dtype.itemsize)
+        """One slot as it is archived: sums encoded, and the strips of its steps as they are.
+
+        At least a line, where faces without layers leave nothing to archive.
+        """
+        item = self.dtype.itemsize
+        sums = sum(codec.size(shape, item) for shape in self.part_shapes)
+        strips = sum(whole_lines(self.stride * prod(cells) * item) for _, cells in self.strips)
+        return max(self.n_shots * (len(self.names) * sums + strips), whole_lines(1))
 
     def allocate(self, n_slots: int, first: int = 0, *, zero: bool = False) -> History:
         """Memory for some slots; `zero` where also what is never written is read."""
         make = zeros if zero else empty
         shape = (self.n_shots, n_slots, *self.shape)
-        return History(self.stride, {name: make(shape, self.dtype) for name in self.names}, first)
+        steps = (self.n_shots, n_slots * self.stride)
+        return History(
+            self.stride,
+            {name: make(shape, self.dtype) for name in self.names},
+            first,
+            {name: make((*steps, *cells), self.dtype) for name, cells in self.strips},
+        )
 
     def windows(self, n_slots: int) -> list["Window"]:
         """The run in stretches that have some slots each, the last one perhaps fewer."""
@@ -66,6 +97,18 @@ class HistoryShape:
             )
             for first in range(0, self.n_slots, n_slots)
         ]
+
+
+@dataclass(frozen=True, slots=True)
+class BoundaryShape:
+    """What is kept of a run that is taken back."""
+
+    history: HistoryShape
+    """Of strips, and of the sums that are not made again."""
+    state_bytes: int
+    """Of the fields with which the way back begins, all shots."""
+    again: float
+    """Cost of the way back, in forward runs: the part of the grid on which it is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +127,9 @@ class Window:
 
 def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """An uninitialised tensor on the CPU; numpy asks the kernel for huge pages, torch does not."""
-    return torch.from_numpy(np.empty(shape, dtype=_kind(dtype)))
+    return torch.from_numpy(np.empty(shape, dtype=numpy_type(dtype)))
 
 
 def zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """A tensor of zeros on the CPU."""
-    return torch.from_numpy(np.zeros(shape, dtype=_kind(dtype)))
-
-
-def _kind(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
+    return torch.from_numpy(np.zeros(shape, dtype=numpy_type(dtype)))

@@ -1,21 +1,22 @@
 """Forward runs that keep their wavefield, and the adjoint runs that use it."""
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from wavepipe.propagators.backends.sweep import Backend, History, Sweep, SweepResult
+from torch import Tensor
+
+from wavepipe.propagators.backends.sweep import Backend, Execution, History, Sweep, SweepResult
+from wavepipe.propagators.stencil.retrace import Retraced, retraced
 from wavepipe.propagators.storage.archive import archive
-from wavepipe.propagators.storage.choice import Choice, choose, folder_of
-from wavepipe.propagators.storage.history import HistoryShape, Window
+from wavepipe.propagators.storage.boundary import backwards, boundary_shape, onwards
+from wavepipe.propagators.storage.choice import choose, folder_of
+from wavepipe.propagators.storage.history import HistoryShape, Look
 from wavepipe.propagators.storage.policy import Storage
 from wavepipe.propagators.storage.recomputation import Recomputed
-
-Look = Callable[[History, int], None]
-"""What sees the slots of each window as they are made: where they are, and how many."""
+from wavepipe.propagators.storage.ways import Choice
 
 
 class Keeper(Protocol):
@@ -62,8 +63,13 @@ def keep(
     """
     shape = (*sweep.program.shape[:-1], backend.padded(sweep.program.shape[-1]))
     history = HistoryShape(names, sweep.n_shots, shape, sweep.dtype, stride, sweep.n_steps)
-    choice = choose(storage, history, backend.state_bytes(sweep))
-    keeper = _keeper(backend, history, choice, folder_of(storage))
+    edges = partial(boundary_shape, sweep.program, sweep.sampled or sweep.program, history)
+    choice = choose(storage, history, backend.state_bytes(sweep), edges)
+    folder, way = folder_of(storage), None
+    if choice.method == "boundary":
+        history = edges().history
+        way = retraced(sweep.program, sweep.sampled or sweep.program, names)
+    keeper = _keeper(backend, history, choice, folder, way)
     try:
         return Kept(keeper.forward(sweep, look), keeper, choice)
     except BaseException:
@@ -71,12 +77,14 @@ def keep(
         raise
 
 
-def _keeper(backend: Backend, shape: HistoryShape, choice: Choice, folder: Path) -> Keeper:
+def _keeper(
+    backend: Backend, shape: HistoryShape, choice: Choice, folder: Path, way: Retraced | None
+) -> Keeper:
     if choice.is_direct:
         return Direct(backend, shape)
     if choice.method == "recompute":
         return Recomputed(backend, shape, choice, folder)
-    return Archived(backend, shape, choice, folder)
+    return Archived(backend, shape, choice, folder, way)
 
 
 class Direct:
@@ -103,73 +111,73 @@ class Direct:
 
 
 class Archived:
-    """Slots that are encoded, or on disk: they pass through two windows in memory.
+    """Slots that are encoded, or on disk: they pass through a window in memory.
 
-    While the back-end works on one window a thread archives the one before it, or brings the next.
+    The threads that propagate also encode and decode, in turns: a codec in a thread of its own
+    would take its core from one of them, for which the others wait. The disk has its own thread.
+
+    Parameters
+    ----------
+    way
+        By which the run is taken back, where that makes what the archive does not keep of a window
+        before the adjoint gets there.
     """
 
-    def __init__(self, backend: Backend, shape: HistoryShape, choice: Choice, folder: Path) -> None:
-        self._backend, self._shape, self._choice = backend, shape, choice
+    def __init__(
+        self,
+        backend: Backend,
+        shape: HistoryShape,
+        choice: Choice,
+        folder: Path,
+        way: Retraced | None = None,
+    ) -> None:
+        self._backend, self._shape, self._choice, self._way = backend, shape, choice, way
+        self._sweep: Sweep | None = None
+        self._end: Mapping[str, Tensor] = {}
         self._archive = archive(shape, choice, folder)
 
     def forward(self, sweep: Sweep, look: Look | None) -> SweepResult:
         """See `Keeper`."""
-
-        def store(window: Window, slots: History) -> None:
+        memory = self._memory(zero=True)
+        if self._way is not None:
+            sweep = self._sweep = onwards(sweep, self._way)
+        execution = self._backend.start(replace(sweep, history=memory))
+        for window in self._shape.windows(self._choice.window):
+            slots = replace(memory, first=window.first)
+            execution.advance(window.begin, window.end, slots)
             if look is not None:
                 look(slots, window.n_slots)
             self._archive.write(window, slots)
-
-        memory = self._memory(zero=True)
-        execution = self._backend.start(replace(sweep, history=memory[0]))
-        waiting: list[Future[None]] = []
-        with self._thread() as thread:
-            for number, window in enumerate(self._shape.windows(self._choice.window)):
-                if number >= len(memory):
-                    waiting.pop(0).result()
-                slots = replace(memory[number % len(memory)], first=window.first)
-                execution.advance(window.begin, window.end, slots)
-                waiting.append(thread.submit(store, window, slots))
-            for one in waiting:
-                one.result()
-        return execution.result()
+        result = execution.result()
+        self._end = result.fields
+        return result
 
     def backward(self, sweep: Sweep) -> SweepResult:
         """See `Keeper`."""
         memory = self._memory(zero=False)
-        windows = self._shape.windows(self._choice.window)[::-1]
-
-        def load(number: int) -> History:
-            slots = replace(memory[number % len(memory)], first=windows[number].first)
-            self._archive.read(windows[number], slots)
-            return slots
-
-        execution = self._backend.start(replace(sweep, history=memory[0]))
-        with self._thread() as thread:
-            ahead = thread.submit(load, 0)
-            for number, window in enumerate(windows):
-                slots = ahead.result()
-                if number + 1 < len(windows):
-                    ahead = thread.submit(load, number + 1)
-                execution.advance(*window.backwards(sweep.n_steps), slots)
+        execution = self._backend.start(replace(sweep, history=memory))
+        back = self._back(memory)
+        for window in reversed(self._shape.windows(self._choice.window)):
+            slots = replace(memory, first=window.first)
+            self._archive.read(window, slots)
+            if back is not None:
+                back.advance(*window.backwards(sweep.n_steps), slots)
+            execution.advance(*window.backwards(sweep.n_steps), slots)
         return execution.result()
 
     def close(self) -> None:
         """See `Keeper`."""
         self._archive.close()
+        self._end = {}
 
-    @contextmanager
-    def _thread(self) -> Iterator[ThreadPoolExecutor]:
-        """A thread beside the propagation, which after an exception waits for no disk."""
-        with ThreadPoolExecutor(1, "wavefield-codec") as thread:
-            try:
-                yield thread
-            except BaseException:
-                self.close()
-                raise
+    def _back(self, memory: History) -> Execution | None:
+        """The run on its way back, if it is taken back."""
+        if self._way is None or self._sweep is None or not self._way.is_possible:
+            return None
+        back = self._backend.start(backwards(self._sweep, self._way, self._end, memory))
+        self._end = {}
+        return back
 
-    def _memory(self, *, zero: bool) -> list[History]:
-        """Two windows, or one for a history that is no longer."""
-        n_slots = min(self._choice.window, self._shape.n_slots)
-        count = 2 if n_slots < self._shape.n_slots else 1
-        return [self._shape.allocate(n_slots, zero=zero) for _ in range(count)]
+    def _memory(self, *, zero: bool) -> History:
+        """A window."""
+        return self._shape.allocate(min(self._choice.window, self._shape.n_slots), zero=zero)

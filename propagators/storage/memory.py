@@ -1,22 +1,40 @@
 """How much memory this process may still take."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
-_GROUP = Path("/sys/fs/cgroup")
+_GROUPS = Path("/sys/fs/cgroup")
+_OWN = Path("/proc/self/cgroup")
 
 
 def free_memory() -> int:
-    """Bytes that are free or can be freed, within the limit of the process's group."""
+    """Bytes that are free or can be freed, within the limits of the process's control groups.
+
+    Those of its own group and of every group around it, as a container or a batch system sets them.
+    """
     free = 1 << 62
     for line in _text(Path("/proc/meminfo")).splitlines():
         if line.startswith("MemAvailable:"):
             free = int(line.split()[1]) * 1024
-    limit = _text(_GROUP / "memory.max") or _text(_GROUP / "memory/memory.limit_in_bytes")
-    if limit.strip().isdigit():
-        used = _text(_GROUP / "memory.current") or _text(_GROUP / "memory/memory.usage_in_bytes")
-        cache = _cache(_text(_GROUP / "memory.stat") or _text(_GROUP / "memory/memory.stat"))
-        free = min(free, int(limit) - int(used or 0) + cache)
+    for group in _groups():
+        limit = _text(group / "memory.max") or _text(group / "memory.limit_in_bytes")
+        if limit.strip().isdigit():
+            used = _text(group / "memory.current") or _text(group / "memory.usage_in_bytes")
+            cache = _cache(_text(group / "memory.stat"))
+            free = min(free, int(limit) - int(used or 0) + cache)
     return max(free, 0)
+
+
+def _groups() -> Iterator[Path]:
+    """Folders of the groups that count this process's memory, in version 2 and version 1."""
+    for line in _text(_OWN).splitlines():
+        _, kinds, path = line.split(":", 2)
+        if kinds not in ("", "memory"):
+            continue
+        root = _GROUPS / kinds
+        own = root / path.lstrip("/")
+        # In a container the path may be the host's: what is not seen here sets no limit here.
+        yield from (group for group in (own, *own.parents) if group.is_relative_to(root))
 
 
 def _cache(statistics: str) -> int:

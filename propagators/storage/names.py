@@ -1,7 +1,7 @@
 """What the options of `Storage` may be; nothing heavy is loaded for them."""
 
 MODES = ("auto", "device", "cpu", "disk", "none")
-METHODS = ("auto", "snapshots", "recompute")
+METHODS = ("auto", "snapshots", "boundary", "recompute")
 COMPRESSIONS = (
     "auto",
     "none",

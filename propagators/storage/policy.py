@@ -35,12 +35,14 @@ class Storage:
     """``device``: in the memory of the device that propagates; ``cpu``: in the computer's;
     ``disk``: in a file under `path`; ``none``: nothing is kept and a gradient of the earth model is
     an error; ``auto``: in memory where it fits, else on disk, see `choose`."""
-    method: Literal["auto", "snapshots", "recompute"] = "auto"
-    """``snapshots``: every stride-th step is kept; ``recompute``: whole states at a few steps, from
-    which the others are computed again; ``auto``: snapshots where they fit."""
+    method: Literal["auto", "snapshots", "boundary", "recompute"] = "auto"
+    """``snapshots``: every stride-th step is kept; ``boundary``: that in the layers only, and what
+    it takes to go back step by step inside of them; ``recompute``: whole states at a few steps,
+    from which the others are computed again; ``auto``: snapshots where they fit."""
     compression: str = "none"
-    """A codec of the snapshots, see `COMPRESSIONS`; ``auto``: none where they fit, else the most
-    accurate that does and whose error is below `max_gradient_error`."""
+    """A codec of the snapshots, or of what ``boundary`` keeps of them, see `COMPRESSIONS`;
+    ``auto``: none where they fit, else the most accurate that does and whose error is at most
+    `max_gradient_error`."""
     stride: int | Literal["auto"] = "auto"
     """Steps between two snapshots; ``auto``: as many as the bandwidths of source and adjoint
     source allow, ``1 / (stride time_step) > f_forward + f_adjoint``."""
@@ -97,6 +99,15 @@ class Storage:
     def tolerance(self) -> float:
         """Relative amplitude that may lie above a measured bandwidth."""
         return min(0.5, TAIL_PER_ERROR * self.allowed_error)
+
+
+def check_losses(storage: Storage, physics: str, *, lossy: bool) -> None:
+    """Refuse to take back waves that lose energy, with an OptionError."""
+    if lossy and storage.method == "boundary":
+        raise OptionError(
+            f"storage method 'boundary' takes the wavefield back step by step, and {physics} waves "
+            "lose what that would take. Use method 'snapshots' or 'recompute'."
+        )
 
 
 def largest_stride(time_step: float, forward: float, adjoint: float) -> int:

@@ -1,26 +1,22 @@
 """A wavefield computed again from checkpoints, window by window, while the adjoint runs back."""
 
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wavepipe.propagators.backends.sweep import (
     Backend,
     Execution,
-    History,
     Sweep,
     SweepResult,
 )
 from wavepipe.propagators.errors import StorageError
-from wavepipe.propagators.storage.choice import Choice
-from wavepipe.propagators.storage.history import HistoryShape, Window
+from wavepipe.propagators.storage.history import HistoryShape, Look, Window
 from wavepipe.propagators.storage.reversal import START, Action, reversal
-from wavepipe.propagators.storage.scratch import Scratch
-from wavepipe.propagators.storage.spill import SpillFile
+from wavepipe.propagators.storage.scratch_file import ScratchFile
+from wavepipe.propagators.storage.ways import Choice
 
 
 class Recomputed:
@@ -37,7 +33,7 @@ class Recomputed:
         self._checkpoints = Checkpoints(choice, folder)
         self._sweep: Sweep | None = None
 
-    def forward(self, sweep: Sweep, look: Callable[[History, int], None] | None) -> SweepResult:
+    def forward(self, sweep: Sweep, look: Look | None) -> SweepResult:
         """See `Keeper`."""
         self._sweep = replace(sweep, history=self._memory)
         execution = self._backend.start(self._sweep)
@@ -74,7 +70,7 @@ class Recomputed:
         self,
         action: Action,
         execution: Execution,
-        look: Callable[[History, int], None] | None,
+        look: Look | None,
     ) -> None:
         """Do to the forward run what an action says."""
         if action.kind == "restore":
@@ -101,27 +97,19 @@ class Checkpoints:
     """
 
     def __init__(self, choice: Choice, folder: Path) -> None:
-        self._memory: NDArray[np.uint8] | None = None
-        self._scratch: Scratch | None = None
-        self._file: SpillFile | None = None
-        if choice.mode != "disk" or not choice.checkpoints:
-            self._memory = np.empty((choice.checkpoints, choice.state), np.uint8)
-            return
-        self._scratch = Scratch(folder)
-        try:
-            self._file = SpillFile(
-                self._scratch.path, choice.checkpoints, choice.state, buffers=choice.buffers
-            )
-        except BaseException:
-            self._scratch.close()
-            raise
+        self._file: ScratchFile | None = None
+        in_memory = choice.checkpoints
+        if choice.mode == "disk" and choice.checkpoints:
+            self._file = ScratchFile(folder, choice.checkpoints, choice.state, choice.buffers)
+            in_memory = 0
+        self._memory = np.empty((in_memory, choice.state), np.uint8)
 
     def save(self, number: int, execution: Execution) -> None:
         """Keep the state of an execution as checkpoint `number`."""
         if self._file is not None:
             with self._file.writing(number) as memory:
                 execution.save(memory)
-        elif self._memory is not None:
+        else:
             execution.save(self._memory[number])
 
     def restore(self, number: int, execution: Execution, step: int) -> None:
@@ -131,14 +119,11 @@ class Checkpoints:
         elif self._file is not None:
             with self._file.reading(number) as memory:
                 execution.restore(memory, step)
-        elif self._memory is not None:
+        else:
             execution.restore(self._memory[number], step)
 
     def close(self) -> None:
         """Free everything; a second call does nothing."""
-        self._memory = None
+        self._memory = self._memory[:0].copy()
         if self._file is not None:
-            with suppress(StorageError):  # of a disk that nobody needs any more
-                self._file.close()
-        if self._scratch is not None:
-            self._scratch.close()
+            self._file.close()

@@ -1,0 +1,82 @@
+"""Where there is no card, or one that cannot be used: a message that offers the processor."""
+
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+from conformance_exactness import F32
+from emitted_cuda import source, sweeps
+from emulated_cuda import EmulatedDevice
+
+from wavepipe.propagators.backends import cuda_compiler, cuda_device, cuda_execution
+from wavepipe.propagators.backends.cuda_compiler import Build, Usage, fitting, nvrtc_version
+from wavepipe.propagators.backends.cuda_device import CudaDevice
+from wavepipe.propagators.backends.cuda_execution import CudaExecution
+from wavepipe.propagators.backends.emit_cuda import CudaSource, Tile, tiles
+from wavepipe.propagators.errors import BackendError
+
+CARD = torch.device("cuda:0")
+
+
+def test_no_card_is_an_error_that_offers_the_processor(monkeypatch):
+    """Before anything of CUDA is imported."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(BackendError, match=r"no CUDA device.*backend 'c'"):
+        CudaDevice(CARD)
+
+
+def test_no_nvrtc_is_an_error_that_names_what_to_install(monkeypatch):
+    """cuda.bindings is not installed."""
+    monkeypatch.setitem(sys.modules, "cuda", None)
+    with pytest.raises(BackendError, match=r"NVRTC is not there.*wavepipe\[cuda\]"):
+        nvrtc_version.__wrapped__()
+
+
+def test_an_old_driver_is_an_error_that_says_both_versions(monkeypatch):
+    """The code of one major version does not run on the driver of an earlier one."""
+    driver = SimpleNamespace(cuDriverGetVersion=lambda: (0, 12040))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(cuda_device, "nvrtc_version", lambda: (13, 4))
+    bindings = SimpleNamespace(driver=driver)
+    monkeypatch.setitem(sys.modules, "cuda", SimpleNamespace(bindings=bindings))
+    monkeypatch.setitem(sys.modules, "cuda.bindings", bindings)
+    with pytest.raises(BackendError, match=r"driver runs CUDA 12\.4 and NVRTC .* CUDA 13: update"):
+        CudaDevice(CARD)
+
+
+def test_the_first_tile_that_spills_nothing_is_taken(monkeypatch, tmp_path):
+    """The next time without building any."""
+    monkeypatch.setenv("WAVEPIPE_CACHE", str(tmp_path))
+    monkeypatch.setattr(cuda_compiler, "nvrtc_version", lambda: (13, 4))
+
+    def build(text: str, architecture: str) -> Build:
+        return Build(text.encode(), (Usage("one", 255, 8 if text < "b" else 0),), ())
+
+    candidates = [CudaSource(text, Tile(1, 32)) for text in "abc"]
+    monkeypatch.setattr(cuda_compiler, "build", build)
+    assert fitting(candidates, "sm_90") == (candidates[1], b"b")
+    monkeypatch.setattr(cuda_compiler, "build", None)
+    assert fitting(candidates, "sm_90") == (candidates[1], b"b")
+    with pytest.raises(BackendError, match="spill registers"):
+        fitting(candidates[:1], "sm_90")
+
+
+def test_grids_too_large_for_short_numbers_are_refused(monkeypatch):
+    """Instead of reading elsewhere."""
+    sweep = sweeps("scalar", 2, "z0", 4, F32)["forward"]
+    monkeypatch.setattr(cuda_execution, "MOST_CELLS", 1000)
+    with pytest.raises(BackendError, match="cells with its layers; a kernel counts up to 1000"):
+        CudaExecution(replace(sweep, history=None, sampled=None), EmulatedDevice())
+
+
+def test_one_source_serves_every_size():
+    """Sizes are arguments: windows of a survey do not compile again."""
+    texts = set()
+    for size in ((70, 80), (75, 90), (81, 101)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(sys.modules["emitted_cuda"].SIZES, 2, size)
+            found = sweeps("scalar", 2, "z0", 4, F32)
+        texts.add(tuple(source(one, tiles(2, "float")[0]).text for one in found.values()))
+    assert len(texts) == 1

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from wavepipe.cli import exit_codes
-from wavepipe.propagators.errors import WavepipeError
+from wavepipe.propagators.errors import WavepipeError, is_full
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +30,9 @@ COMMANDS = {
     "fwi": ("wavepipe.cli.fwi", "fwi", "Invert a survey for the earth model."),
     "init": ("wavepipe.cli.init", "init", "Write a commented job file to start from."),
     "inspect": ("wavepipe.cli.inspect", "inspect", "Describe a SEG-Y file, model or result."),
+    "status": ("wavepipe.cli.status", "status", "Say how a run is doing."),
+    "cancel": ("wavepipe.cli.status", "cancel", "Stop a run, which can go on later."),
+    "doctor": ("wavepipe.cli.doctor", "doctor", "Look at this machine, and at the workers."),
 }
 """Module, attribute and one line of help by subcommand."""
 
@@ -95,7 +98,11 @@ class LazyGroup(click.Group):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = exit_codes.DONE if progress.run_folder is None else exit_codes.STOPPED
         except Exception as error:
-            code = _unexpected(error, progress)
+            if isinstance(error, OSError) and is_full(error) and progress.run_folder is not None:
+                click.echo(f"Error: {error}. Make room, and go on with --resume.", err=True)
+                code = exit_codes.STOPPED
+            else:
+                code = _unexpected(error, progress)
         sys.exit(code)
 
 
@@ -104,7 +111,9 @@ def _interrupted(progress: Progress) -> int:
     if progress.run_folder is None:
         click.echo("Stopped before any work.", err=True)
         return 130
-    click.echo(f"Stopped. What was finished is in {progress.run_folder}.", err=True)
+    click.echo(
+        f"Stopped. What was finished is in {progress.run_folder}; go on with --resume.", err=True
+    )
     return exit_codes.STOPPED
 
 

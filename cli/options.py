@@ -46,7 +46,6 @@ scheduler_option = click.option(
     help="Address of a running Dask scheduler, such as tcp://127.0.0.1:8786.",
 )
 
-
 dry_run_option = click.option(
     "--dry-run",
     is_flag=True,
@@ -54,13 +53,29 @@ dry_run_option = click.option(
 )
 
 
+resume_option = click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the run in the run folder, if it was stopped: what was finished is not "
+    "computed again. Without one there, start.",
+)
+
+
 def run_options(command: F) -> F:
     """Add everything that ``model``, ``rtm`` and ``fwi`` share to `command`.
 
-    The command gets ``job_file``, ``overrides``, ``output``, ``workers`` and ``scheduler``, and
-    passes them on to `load_job`.
+    The command gets ``dry_run`` and ``resume``, and ``job_file``, ``overrides``, ``output``,
+    ``workers`` and ``scheduler``, which it passes on to `load_job`.
     """
-    for option in (scheduler_option, workers_option, output_option, set_option, job_argument):
+    for option in (
+        resume_option,
+        dry_run_option,
+        scheduler_option,
+        workers_option,
+        output_option,
+        set_option,
+        job_argument,
+    ):
         command = option(command)
     return command
 
@@ -72,6 +87,8 @@ def load_job(
     output: Path | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
+    *,
+    resume: bool = False,
 ) -> Job:
     """The checked job of a command line; nothing heavy is imported and no data is read.
 
@@ -103,7 +120,7 @@ def load_job(
     job = read_job(job_file, given)
     check_kind(job, kind)
     check_files(job)
-    RunFolder(job.output_folder).check()
+    RunFolder(job.output_folder).check(resume)
     return job
 
 

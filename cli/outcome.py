@@ -32,12 +32,31 @@ def report_outcome(outcome: Outcome) -> int:
     return exit_codes.FAILED_SHOTS
 
 
-def show_plan(job: Job) -> int:
+def says_finished(job: Job) -> bool:
+    """Whether the run of a job has nothing left to do; it says so.
+
+    Raises
+    ------
+    JobError
+        The run that is finished is that of another job.
+    """
+    from wavepipe.pipeline.resume import check_job, is_finished
+    from wavepipe.pipeline.run_folder import RunFolder
+
+    folder = RunFolder(job.output_folder)
+    finished = is_finished(folder, job)
+    if finished:
+        check_job(folder, job)
+        click.echo(f"The run in {job.output_folder} is finished; nothing is left to do.")
+    return finished
+
+
+def show_plan(job: Job, *, resume: bool = False) -> int:
     """Say what a run of a job would do, without starting it; the exit code."""
     from wavepipe.pipeline.run_start import describe_run, plan_run  # torch loads here
 
-    inputs, plan = plan_run(job)
-    for line in describe_run(inputs, plan):
-        click.echo(line)
+    with plan_run(job, resume=resume) as (inputs, plan, _):
+        for line in describe_run(inputs, plan):
+            click.echo(line)
     click.echo(f"Nothing was started or written. Results would go to {job.output_folder}.")
     return exit_codes.DONE

@@ -145,13 +145,23 @@ def contacts(inputs: Inputs) -> tuple[int, int] | None:
     """Rows of a solid where it touches water; water stays water in an inversion."""
     if not known_physics(inputs.job.physics).solid:
         return None
-    return contact_rows(earth_tensors(inputs)["vs"].reshape(1, *inputs.earth.shape))
+    return contact_rows(_shear(inputs))
 
 
-def sponge(inputs: Inputs) -> tuple[tuple[float, float], str]:
-    """Damping that the absorbing layers need, and what to say of it."""
+def sponge(inputs: Inputs) -> tuple[float, float]:
+    """Damping that the absorbing layers need."""
     if not known_physics(inputs.job.physics).solid:
-        return NONE, ""
-    domain, vs = whole_domain(inputs), earth_tensors(inputs)["vs"]
-    vs = vs.reshape(1, *inputs.earth.shape)
-    return needed_sponge(domain, vs), too_shallow(domain, vs)
+        return NONE
+    return needed_sponge(whole_domain(inputs), _shear(inputs))
+
+
+def shallow_water(inputs: Inputs) -> str:
+    """What to say of water too shallow for the usual damping; empty if there is none."""
+    if not known_physics(inputs.job.physics).solid:
+        return ""
+    return too_shallow(whole_domain(inputs), _shear(inputs))
+
+
+def _shear(inputs: Inputs) -> torch.Tensor:
+    """Velocity of shear waves, (1, *model), m/s."""
+    return earth_tensors(inputs)["vs"].reshape(1, *inputs.earth.shape)

@@ -6,7 +6,7 @@ import signal
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -27,10 +27,16 @@ OnBatch = Callable[[Mapping[str, object]], None]
 CONNECT_TIMEOUT = 10.0
 """Seconds a scheduler has to answer, and then again for its first worker."""
 
+MANY = 100
+"""Workers that may end with a task, for whatever reason; batches are given up long before."""
+
+CLOSE_TIMEOUT = 15.0
+"""Seconds that workers have to end."""
+
 SETTINGS = {
     "distributed.scheduler.worker-saturation": 1.0,
-    # Any end of a worker, also a benign one, counts against the batches it holds.
-    "distributed.scheduler.allowed-failures": 10,
+    # Any end of a worker, also a benign one, counts against the tasks it holds.
+    "distributed.scheduler.allowed-failures": MANY,
     "distributed.comm.timeouts.connect": f"{CONNECT_TIMEOUT:.0f}s",
     "distributed.worker.profile.enabled": False,
     "distributed.admin.large-graph-warning-threshold": "1GB",
@@ -78,8 +84,8 @@ class DaskCluster:
     n_workers: int = 1
 
     def everywhere(self, function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
-        """What a function returns on each worker, by the worker's address."""
-        found: dict[str, Any] = self.client.run(function, *arguments)
+        """What a function returns on each worker, or the error it ends with, by address."""
+        found: dict[str, Any] = self.client.run(function, *arguments, on_error="return")
         return found
 
     def compute(self, graph: dict[Key, Task], root: Key, on_batch: OnBatch) -> Partial:
@@ -88,7 +94,7 @@ class DaskCluster:
         Raises
         ------
         ClusterError
-            Workers keep dying, or the scheduler is lost.
+            The scheduler is lost, or workers keep ending.
         """
         self.client.subscribe_topic(TOPIC, lambda event: on_batch(event[1]))
         try:
@@ -96,9 +102,8 @@ class DaskCluster:
             return result
         except KilledWorker as error:
             raise ClusterError(
-                f"a batch of shots was given up after its workers died {error.allowed_failures} "
-                "times; most often a worker ran out of memory. Lower cluster.workers, or "
-                "cluster.batch_shots."
+                f"{MANY} workers ended while they added sums, most often of too little memory; "
+                "lower cluster.workers, and go on with --resume."
             ) from error
         except (CancelledError, OSError) as error:
             if self.client.status == "running":
@@ -122,15 +127,30 @@ def local_cluster(n_workers: int, threads: int, scratch: str | None = None) -> I
         Folder for the workers' files.
     """
     settings = dict(SETTINGS)
+    # Threads that wait for each other yield soon: on a busy machine the one that is late needs the
+    # core on which the others would spin.
+    settings["distributed.nanny.pre-spawn-environ.GOMP_SPINCOUNT"] = 5000
     for name in THREAD_VARIABLES:
         settings[f"distributed.nanny.pre-spawn-environ.{name}"] = threads
-    with (
-        dask.config.set(settings),
-        _quiet(),
-        _start_workers(n_workers, scratch) as cluster,
-        Client(cluster) as client,  # type: ignore[no-untyped-call]
-    ):
+    with ExitStack() as stack:
+        stack.enter_context(dask.config.set(settings))
+        stack.enter_context(_quiet())
+        cluster = _start_workers(n_workers, scratch)
+        stack.callback(_close, cluster)
+        client = stack.enter_context(Client(cluster))  # type: ignore[no-untyped-call]
         yield DaskCluster(client, n_workers)
+
+
+def _close(cluster: Any) -> None:
+    """End the workers; those that do not end when asked, as while they start, are killed."""
+    try:
+        cluster.close(timeout=CLOSE_TIMEOUT)
+    except TimeoutError:
+        logger.debug("workers did not end within %g s", CLOSE_TIMEOUT)
+        for nanny in cluster.workers.values():
+            if nanny.pid is not None:
+                with suppress(psutil.NoSuchProcess):
+                    psutil.Process(nanny.pid).kill()
 
 
 def _start_workers(n_workers: int, scratch: str | None) -> Any:
@@ -194,7 +214,13 @@ def running_cluster(address: str) -> Iterator[DaskCluster]:
                     f"the scheduler at {address} has no workers. Start some, one thread each: "
                     f"dask worker {address} --nthreads 1"
                 ) from error
+            client.run_on_scheduler(_allow_failures)  # type: ignore[no-untyped-call]
             yield DaskCluster(client, len(client.scheduler_info(n_workers=-1)["workers"]))
+
+
+def _allow_failures(dask_scheduler: Any) -> None:
+    """As in `SETTINGS`, which reach no scheduler that runs already."""
+    dask_scheduler.allowed_failures = MANY
 
 
 def _check_address(address: str) -> None:

@@ -25,3 +25,7 @@ class DiskFullError(WavepipeError, RuntimeError):
 
 class ClusterError(WavepipeError, RuntimeError):
     """The Dask cluster cannot be reached or started."""
+
+
+class LedgerError(WavepipeError, RuntimeError):
+    """What a run had made safe is there no more."""

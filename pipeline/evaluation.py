@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepipe.pipeline.keeping import Keeping
+from wavepipe.pipeline.plain import from_plain
 
 Tensor = tuple[tuple[float, ...], ...]
 """Moment tensor, (ndim, ndim), axes in order."""
@@ -193,28 +194,7 @@ def save_evaluation(evaluation: Evaluation, folder: Path) -> Path:
 @lru_cache(maxsize=8)
 def load_evaluation(path: str) -> Evaluation:
     """Evaluation in a file that `save_evaluation` wrote."""
-    fields = json.loads(Path(path).read_text(encoding="utf-8"))
-    propagation = fields.pop("propagation")
-    treatment = fields.pop("treatment")
-    keeping = Keeping(**fields.pop("keeping"))
-    if treatment["point_source"] is not None:
-        treatment["point_source"] = PointSource(**treatment["point_source"])
-    for owner, names in (
-        (propagation, ("spacing", "free_surface", "sponge", "contacts")),
-        (treatment, ("mute",)),
-        (fields, ("origin", "variables")),
-    ):
-        for name in names:
-            if owner[name] is not None:
-                owner[name] = tuple(owner[name])
-    if fields["moment"] is not None:
-        fields["moment"] = tuple(tuple(row) for row in fields["moment"])
-    return Evaluation(
-        propagation=Propagation(**propagation),
-        treatment=Treatment(**treatment),
-        keeping=keeping,
-        **fields,
-    )
+    return from_plain(Evaluation, json.loads(Path(path).read_text(encoding="utf-8")))
 
 
 def save_array(name: str, values: NDArray[Any], folder: Path) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wavepipe.pipeline.errors import ClusterError
+from wavepipe.pipeline.errors import ClusterError, RunFolderError
 from wavepipe.pipeline.evaluation import (
     Evaluation,
     PointSource,
@@ -27,14 +27,16 @@ from wavepipe.pipeline.evaluation import (
     save_array,
     save_evaluation,
 )
-from wavepipe.pipeline.inputs import Inputs, read_inputs
+from wavepipe.pipeline.inputs import Inputs
 from wavepipe.pipeline.job import Job
-from wavepipe.pipeline.keeping import SPARE, sweep_scratch
+from wavepipe.pipeline.keeping import SPARE
+from wavepipe.pipeline.ledger import Ledger, forget
 from wavepipe.pipeline.left_out import LeftOut, describe_left_out, left_out
 from wavepipe.pipeline.partial import Failure, Partial
 from wavepipe.pipeline.progress import counting, readable_seconds
+from wavepipe.pipeline.resume import may_go_on
 from wavepipe.pipeline.run_folder import RunFolder
-from wavepipe.pipeline.run_start import describe_run, find_workers, write_start
+from wavepipe.pipeline.run_start import describe_run, plan_run, write_start
 from wavepipe.pipeline.scales import scaled_back
 from wavepipe.propagators.physics.names import PARAMETERS
 
@@ -102,7 +104,7 @@ class Run:
     @property
     def work(self) -> Path:
         """Folder of what workers read."""
-        return self.folder.path / "work"
+        return self.folder.work
 
     @cached_property
     def start(self) -> dict[str, str]:
@@ -202,15 +204,19 @@ class Run:
         title
             Shown while it runs.
         """
-        from wavepipe.pipeline.graph import batches, build_graph
+        from wavepipe.pipeline.graph import batches, build_graph, root_of
         from wavepipe.pipeline.leaf import LEAVES
 
         start = time.perf_counter()
         path = save_evaluation(evaluation, self.work)
         blocks = batches(shots, self.plan.schedule.batch_shots)
         name = question_name(path.stem, self.fingerprint, blocks)
-        graph, root = build_graph(name, LEAVES[evaluation.wanted], str(path), blocks)
+        safe = Ledger(self.folder.ledger / name, root_of(blocks))
+        graph, root = build_graph(
+            name, LEAVES[evaluation.wanted], str(path), blocks, safe, self.plan.schedule.patience
+        )
         with counting(title, len(shots)) as counter:
+            counter.advance(sum(len(blocks[place]) for place in safe.batches(len(blocks))))
 
             def on_batch(event: Mapping[str, object]) -> None:
                 counter.advance(int(str(event["shots"])))
@@ -219,6 +225,7 @@ class Run:
             partial = self.cluster.compute(graph, root, on_batch)
         partial = scaled_back(partial, evaluation.result_scale)
         seconds = time.perf_counter() - start
+        partial = replace(partial, failures=tuple(map(self._named, partial.failures)))
         _require_answer(partial, shots)
         for failure in partial.failures:
             logger.error("shot %s failed: %s", failure.label, failure.reason)
@@ -234,6 +241,11 @@ class Run:
             }
         )
         return partial
+
+    def _named(self, failure: Failure) -> Failure:
+        """The same with the survey's name for the shot, which only those who read it know."""
+        label = failure.label or self.inputs.survey.label(failure.shot)
+        return replace(failure, label=label)
 
     def _report_left_out(self, partial: Partial) -> None:
         """Say which traces hold nothing to use, once for every shot."""
@@ -269,6 +281,8 @@ class Run:
                 "accepted": accepted,
             }
         )
+        if accepted:
+            forget(self.folder.ledger)
         index = [int(original) for original in self.inputs.survey.original_index]
         return Outcome(
             self.folder.path,
@@ -312,7 +326,11 @@ Started = Callable[[Path], None]
 
 @contextmanager
 def start_run(
-    job: Job, *, cluster: Cluster | None = None, started: Started | None = None
+    job: Job,
+    *,
+    cluster: Cluster | None = None,
+    started: Started | None = None,
+    resume: bool = False,
 ) -> Iterator[Run]:
     """Read, plan, find workers, and only then make the run folder.
 
@@ -324,20 +342,24 @@ def start_run(
         Workers that are there already, instead of those of the job.
     started
         Told the run folder when the work begins.
+    resume
+        Go on with the run that is in the folder, if there is one.
     """
     start = time.perf_counter()
-    RunFolder(job.output_folder).check()
-    inputs = read_inputs(job)
-    from wavepipe.pipeline.plan import make_plan  # torch loads here
-
-    with find_workers(job, cluster) as workers:
-        plan = make_plan(inputs, workers.machine)
-        with workers.ready(plan) as ready:
-            folder = RunFolder.create(job.output_folder)
+    goes_on = resume and may_go_on(RunFolder(job.output_folder))
+    with (
+        plan_run(job, cluster, resume=resume) as (inputs, plan, workers),
+        workers.ready(plan) as ready,
+    ):
+        folder = RunFolder.create(job.output_folder, resume)
+        with folder.locked():
+            if may_go_on(folder) != goes_on:
+                raise RunFolderError(
+                    f"another run was at work in {folder.path} meanwhile; give the command again."
+                )
             if started is not None:
                 started(folder.path)
             write_start(folder, inputs, plan)
-            sweep_scratch(job)
             for line in describe_run(inputs, plan):
                 logger.info("%s", line)
             run = Run(inputs, plan, folder, ready)

@@ -13,11 +13,23 @@ from typing import TypeVar
 from dask._task_spec import Task, TaskRef
 from distributed import get_worker
 
-from wavepipe.pipeline.partial import Partial, add
+from wavepipe.pipeline.errors import LedgerError
+from wavepipe.pipeline.ledger import REMEDY, Covered, Ledger, Node
+from wavepipe.pipeline.partial import Failure, Partial, add
+from wavepipe.pipeline.watchdog import watched
 
 Item = TypeVar("Item")
 Key = tuple[str, int, int]
-Leaf = Callable[[str, tuple[int, ...]], Partial]
+Leaf = Callable[[str, tuple[int, ...], int], Partial]
+"""Of what every batch needs, its shots, and how often its calls are halved."""
+
+MOST_DEATHS = 5
+"""Workers that may die with a batch before it is given up."""
+
+GIVEN_UP = (
+    f"{MOST_DEATHS} workers died while they computed it, most often of too little memory; lower "
+    "cluster.workers and go on with --resume, or start anew with a smaller cluster.batch_shots"
+)
 
 TOPIC = "wavepipe"
 """Name under which workers report finished batches to the scheduler."""
@@ -56,7 +68,12 @@ def tree_sum(items: Iterable[Item], combine: Callable[[Item, Item], Item]) -> It
 
 
 def build_graph(
-    evaluation: str, leaf: Leaf, argument: str, blocks: Sequence[tuple[int, ...]]
+    evaluation: str,
+    leaf: Leaf,
+    argument: str,
+    blocks: Sequence[tuple[int, ...]],
+    safe: Ledger | None = None,
+    patience: float | None = None,
 ) -> tuple[dict[Key, Task], Key]:
     """Graph of one evaluation as a plain dict, and the key of its root.
 
@@ -71,34 +88,103 @@ def build_graph(
         What every leaf needs, as a path: nothing large travels in the graph.
     blocks
         The batches, from `batches`.
+    safe
+        Where sums are made safe; what is there already is only read.
+    patience
+        Seconds after which a worker ends itself if its batch has not ended; None for never.
     """
+    known = set() if safe is None else set(safe.check())
     graph: dict[Key, Task] = {}
-    nodes: list[Key] = []
-    for j, block in enumerate(blocks):
-        key = (f"batch-{evaluation}", 0, j)
-        # Marked as a producer of data, or graphs with few batches per thread are assigned at
-        # once and lose the scheduler's queue.
-        graph[key] = Task(key, run_batch, leaf, argument, block, _data_producer=True)
-        nodes.append(key)
-    level = 0
-    while len(nodes) > 1:
-        level += 1
-        parents: list[Key] = []
-        for j in range(0, len(nodes), 2):
-            if j + 1 == len(nodes):
-                parents.append(nodes[j])
-                continue
-            key = (f"sum-{evaluation}", level, j // 2)
-            graph[key] = Task(key, add, TaskRef(nodes[j]), TaskRef(nodes[j + 1]))
-            parents.append(key)
-        nodes = parents
-    return graph, nodes[0]
+
+    def key_of(level: int, place: int) -> Key:
+        """Key of a node whose tasks are in the graph, made from the root downwards."""
+        first = place << level
+        if level and first + (1 << (level - 1)) >= len(blocks):
+            return key_of(level - 1, 2 * place)  # no right neighbour: the node is its left child
+        key = (f"{'sum' if level else 'batch'}-{evaluation}", level, place)
+        if key in graph:
+            return key
+        node = (level, place)
+        if node in known:
+            graph[key] = Task(key, read_sum, safe, node)
+        elif level:
+            left, right = key_of(level - 1, 2 * place), key_of(level - 1, 2 * place + 1)
+            graph[key] = Task(key, add_sums, TaskRef(left), TaskRef(right), safe, node)
+        else:
+            # Marked as a producer of data, or graphs with few batches per thread are assigned at
+            # once and lose the scheduler's queue.
+            graph[key] = Task(
+                key,
+                run_batch,
+                leaf,
+                argument,
+                blocks[place],
+                safe,
+                node,
+                patience,
+                _data_producer=True,
+            )
+        return key
+
+    return graph, key_of(*root_of(blocks))
 
 
-def run_batch(leaf: Leaf, argument: str, shots: tuple[int, ...]) -> Partial:
+def root_of(blocks: Sequence[tuple[int, ...]]) -> Node:
+    """Of the tree over batches."""
+    return (len(blocks) - 1).bit_length(), 0
+
+
+def read_sum(safe: Ledger, node: Node) -> Partial | Covered:
+    """What was safe when the graph was made."""
+    found = safe.find(node)
+    if found is None:
+        raise LedgerError(f"a sum that was safe in {safe.folder} is gone or broken. {REMEDY}")
+    return found
+
+
+def add_sums(
+    left: Partial | Covered, right: Partial | Covered, safe: Ledger | None, node: Node
+) -> Partial | Covered:
+    """Sum of two nodes, made safe where the ledger keeps it."""
+    if safe is None:
+        return add(_known(left), _known(right))
+    found = safe.find(node)
+    if found is None:
+        found = add(_known(left), _known(right))
+        safe.keep(node, found)
+    return found
+
+
+def _known(side: Partial | Covered) -> Partial:
+    """A side of a sum that is needed."""
+    if isinstance(side, Covered):
+        raise LedgerError(f"the sum that covered {side.node} is gone or broken. {REMEDY}")
+    return side
+
+
+def run_batch(
+    leaf: Leaf,
+    argument: str,
+    shots: tuple[int, ...],
+    safe: Ledger | None,
+    node: Node,
+    patience: float | None = None,
+) -> Partial | Covered:
     """Compute one batch and report how long it took; the report is a view, not the result."""
+    found = None if safe is None else safe.find(node)
+    if found is not None:
+        return found
     start = time.perf_counter()
-    partial = leaf(argument, shots)
+    if safe is None:
+        return leaf(argument, shots, 0)
+    deaths = safe.deaths(node)
+    if deaths >= MOST_DEATHS:  # the count stays: this value may die with its worker too
+        return Partial(failures=tuple(Failure(shot, "", GIVEN_UP) for shot in shots))
+    with safe.trying(node):
+        with watched(patience, safe.folder / f"{node[1]}-try{deaths + 1}.stacks"):
+            # The first may have been an accident; later ones look like too little memory.
+            partial = leaf(argument, shots, max(0, deaths - 1))
+        safe.keep(node, partial)
     try:
         worker = get_worker()
     except ValueError:

@@ -28,7 +28,11 @@ step scale."""
 
 
 def invert_survey(
-    job: Job, *, cluster: Cluster | None = None, started: Started | None = None
+    job: Job,
+    *,
+    cluster: Cluster | None = None,
+    started: Started | None = None,
+    resume: bool = False,
 ) -> Outcome:
     """Invert a survey for the earth model.
 
@@ -40,13 +44,15 @@ def invert_survey(
         Workers that are there already, instead of those of the job.
     started
         Told the run folder when the work begins.
+    resume
+        Go on with the run that is in the folder, if there is one.
 
     Returns
     -------
     Outcome
         Which shots are in the result.
     """
-    with start_run(job, cluster=cluster, started=started) as run:
+    with start_run(job, cluster=cluster, started=started, resume=resume) as run:
         from wavepipe.pipeline.inversion_output import begin_output, publish
 
         inversion = _begin(run)

@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, Strict, model_validator
 from wavepipe.pipeline.job_section import Count, Section
 from wavepipe.pipeline.quantities import bytes_of
 from wavepipe.propagators.storage.names import COMPRESSIONS, METHODS, MODES
+from wavepipe.propagators.storage.policy import Storage
 
 if TYPE_CHECKING:  # a checker cannot follow what is made from the lists of names
     Mode = str
@@ -36,8 +37,9 @@ class StorageSection(Section):
     )
     method: Method = Field(
         default="auto",
-        description="what is kept: every stride-th step, or a few states from which the others "
-        "are computed again; auto: snapshots where they fit in memory, else what is fastest",
+        description="what is kept: every stride-th step, that in the layers only and the others "
+        "taken back, or a few states from which the others are computed again; auto: snapshots "
+        "where they fit in memory, else what is fastest",
     )
     compression: Compression = Field(
         default="none",
@@ -62,19 +64,7 @@ class StorageSection(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.path != "auto" and self.mode not in ON_DISK:
-            msg = (
-                f"path {self.path!r} has no use: mode {self.mode!r} writes nothing to disk; leave "
-                "it out, or use mode disk or auto"
-            )
-            raise ValueError(msg)
-        if self.method == "recompute" and self.compression not in ("auto", "none"):
-            msg = (
-                f"compression {self.compression!r} does not go with method 'recompute', which "
-                "continues waves from the states that are kept; use compression none, or method "
-                "snapshots"
-            )
-            raise ValueError(msg)
+        Storage(self.mode, self.method, self.compression, path=self.folder)  # type: ignore[arg-type]
         return self
 
     @property

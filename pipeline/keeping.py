@@ -1,7 +1,7 @@
 """How every call of a run keeps its forward wavefield: one way, fixed in the plan.
 
-With it every worker and every repetition does the same. Of the way only the codec can change a bit
-of the result.
+With it every worker and every repetition does the same. Of the way only the codec, and steps that
+are taken back, can change a bit of the result.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Keeping:
     """``device``, ``cpu`` or ``disk``; ``none`` where there is no gradient."""
 
     method: str
-    """``snapshots`` or ``recompute``."""
+    """``snapshots``, ``boundary`` or ``recompute``."""
 
     compression: str
     """Codec of the snapshots."""
@@ -43,12 +43,12 @@ class Keeping:
     """Bytes on disk for the wavefield of one shot."""
 
     again: float = 0.0
-    """Forward runs that a gradient makes again."""
+    """Forward runs that a gradient makes again, or back."""
 
     @property
     def is_exact(self) -> bool:
-        """Whether nothing is lost."""
-        return self.compression == "none"
+        """Whether nothing is lost, not even to rounding."""
+        return self.compression == "none" and self.method != "boundary"
 
     @property
     def is_direct(self) -> bool:
@@ -91,7 +91,7 @@ def scratch_folder(asked: str | None, spare: Path) -> Path:
     if asked is not None:
         return Path(asked)
     own = default_folder()
-    if not in_memory(own):
+    if _keeps_files(own):
         return own
     spare.mkdir(parents=True, exist_ok=True)
     return spare
@@ -102,9 +102,14 @@ def disk_folder(job: Job) -> Path:
     if job.storage.folder is not None:
         return job.resolve(job.storage.folder)
     own = default_folder()
-    if not in_memory(own):
+    if _keeps_files(own):
         return own
     return next(p for p in (job.output_folder, *job.output_folder.parents) if p.is_dir())
+
+
+def _keeps_files(folder: Path) -> bool:
+    """Whether a folder is there and on a disk; that of an old $TMPDIR may be gone."""
+    return folder.is_dir() and not in_memory(folder)
 
 
 def folder_problem(folder: str) -> str:

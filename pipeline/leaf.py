@@ -5,10 +5,11 @@ and its own gradient, and what a call of the propagator could choose by itself i
 plan.
 """
 
-import errno
+import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from wavepipe.pipeline.errors import DiskFullError, SegyError, SurveyError
 from wavepipe.pipeline.evaluation import Evaluation, Wanted, load_evaluation
 from wavepipe.pipeline.filters import band_limit, end_taper
 from wavepipe.pipeline.gathers import band_limited
-from wavepipe.pipeline.graph import tree_sum
+from wavepipe.pipeline.graph import Leaf, tree_sum
 from wavepipe.pipeline.left_out import LeftOut, left_out_scalars
 from wavepipe.pipeline.misfits import MISFITS
 from wavepipe.pipeline.partial import Failure, Partial, add
@@ -39,8 +40,10 @@ from wavepipe.pipeline.shots import Survey
 from wavepipe.pipeline.survey_components import load_component
 from wavepipe.propagators.contacts import ContactWarning
 from wavepipe.propagators.earth_models import ModelWarning
-from wavepipe.propagators.errors import StorageError, WavefieldError
+from wavepipe.propagators.errors import StorageError, WavefieldError, is_full
 from wavepipe.propagators.stability import DispersionWarning
+
+logger = logging.getLogger(__name__)
 
 SHOT_ERRORS = (WavefieldError, SegyError, SurveyError, OSError)
 """What may go wrong with one shot while the others are fine."""
@@ -49,8 +52,8 @@ Shots = Sequence[WindowedShot]
 Compute = Callable[[Evaluation, Shots], list[Partial]]
 
 
-def model_batch(argument: str, shots: tuple[int, ...]) -> Partial:
-    """Model gathers and write them to their place in the results.
+def sum_batch(argument: str, shots: tuple[int, ...], halvings: int, *, compute: Compute) -> Partial:
+    """Sum over a batch in the order of the tree.
 
     Parameters
     ----------
@@ -58,28 +61,15 @@ def model_batch(argument: str, shots: tuple[int, ...]) -> Partial:
         Path of the evaluation.
     shots
         Indices in the survey.
+    halvings
+        How often the number of shots in one call of a propagator is halved, where calls as large
+        as planned ended their worker; no bit depends on it.
+    compute
+        What is made of the shots of a call.
     """
-    return _batch(argument, shots, _model)
-
-
-def migrate_batch(argument: str, shots: tuple[int, ...]) -> Partial:
-    """Image of a batch, scaled: ``image``, and ``illumination`` where wanted."""
-    return _batch(argument, shots, _migrate)
-
-
-def differentiate_batch(argument: str, shots: tuple[int, ...]) -> Partial:
-    """Misfit of a batch, its scaled gradient by parameter, and ``illumination`` where wanted."""
-    return _batch(argument, shots, _differentiate)
-
-
-def compare_batch(argument: str, shots: tuple[int, ...]) -> Partial:
-    """Misfit of a batch alone."""
-    return _batch(argument, shots, _compare)
-
-
-def _batch(argument: str, shots: tuple[int, ...], compute: Compute) -> Partial:
-    """Sum over a batch in the order of the tree."""
     evaluation = load_evaluation(argument)
+    calls = max(1, evaluation.call_shots >> halvings)
+    evaluation = replace(evaluation, call_shots=calls)
     placed = place_shots(evaluation, shots)
     before = torch.get_num_threads()
     torch.set_num_threads(evaluation.threads)
@@ -98,7 +88,7 @@ def _partials(evaluation: Evaluation, shots: Shots, compute: Compute) -> Iterato
 
 
 def _attempt(evaluation: Evaluation, shots: Shots, compute: Compute) -> Iterator[Partial]:
-    """Compute shots together or, where that fails, one by one to find the one at fault."""
+    """Compute shots together; halves where memory is short, one by one to find one at fault."""
     try:
         with warnings.catch_warnings():
             # The plan has judged the grid and the earth model, once for the run.
@@ -110,21 +100,41 @@ def _attempt(evaluation: Evaluation, shots: Shots, compute: Compute) -> Iterator
         raise DiskFullError(
             f"the wavefield of shot {shots[0].label} cannot be kept: {error}"
         ) from error
+    except (MemoryError, RuntimeError) as error:
+        if not _is_of_memory(error):
+            raise
+        if len(shots) == 1:
+            yield _failed(shots[0], "there is too little memory for it, even alone")
+            return
+        logger.warning("too little memory for %d shots in one call: halved", len(shots))
+        half = len(shots) // 2
+        yield from _attempt(evaluation, shots[:half], compute)
+        yield from _attempt(evaluation, shots[half:], compute)
+        return
     except SHOT_ERRORS as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(error, OSError) and is_full(error):
             # No fault of the shot, and every other would meet it too.
             raise DiskFullError(
                 f"no room left on the disk while working on shot {shots[0].label}: {error}. "
                 "Make room, or set output.folder to another disk."
             ) from error
         if len(shots) == 1:
-            shot = shots[0]
-            yield Partial(failures=(Failure(shot.index, shot.label, str(error)),))
+            yield _failed(shots[0], str(error))
             return
         for shot in shots:
             yield from _attempt(evaluation, [shot], compute)
         return
     yield from partials
+
+
+def _is_of_memory(error: Exception) -> bool:
+    """Whether there was too little memory, on the computer or on a device."""
+    kinds = (MemoryError, torch.OutOfMemoryError)
+    return isinstance(error, kinds) or "can't allocate memory" in str(error)
+
+
+def _failed(shot: WindowedShot, reason: str) -> Partial:
+    return Partial(failures=(Failure(shot.index, shot.label, reason),))
 
 
 def _model(evaluation: Evaluation, shots: Shots) -> list[Partial]:
@@ -155,8 +165,8 @@ def _migrate(evaluation: Evaluation, shots: Shots) -> list[Partial]:
     images = {"image": adjoint(made, shots, sources, evaluation.result_scale)["vp"]}
     partials = _on_windows(shots, made, images)
     return [
-        replace(partial, scalars=dict(one.left_out))
-        for partial, one in zip(partials, observed, strict=True)
+        replace(image, scalars=dict(one.left_out))
+        for image, one in zip(partials, observed, strict=True)
     ]
 
 
@@ -172,9 +182,7 @@ def _differentiate(evaluation: Evaluation, shots: Shots) -> list[Partial]:
         scalars.append({"misfit": float(misfit.detach()), **observed.left_out})
     gradients = adjoint(made, shots, sources, evaluation.result_scale)
     partials = _on_windows(shots, made, gradients)
-    return [
-        replace(partial, scalars=found) for partial, found in zip(partials, scalars, strict=True)
-    ]
+    return [replace(one, scalars=found) for one, found in zip(partials, scalars, strict=True)]
 
 
 def _compare(evaluation: Evaluation, shots: Shots) -> list[Partial]:
@@ -269,10 +277,10 @@ def _on_windows(shots: Shots, made: Call, arrays: Mapping[str, NDArray[Any]]) ->
     return partials
 
 
-LEAVES: dict[Wanted, Callable[[str, tuple[int, ...]], Partial]] = {
-    "gathers": model_batch,
-    "image": migrate_batch,
-    "gradient": differentiate_batch,
-    "misfit": compare_batch,
+LEAVES: dict[Wanted, Leaf] = {
+    "gathers": partial(sum_batch, compute=_model),
+    "image": partial(sum_batch, compute=_migrate),
+    "gradient": partial(sum_batch, compute=_differentiate),
+    "misfit": partial(sum_batch, compute=_compare),
 }
 """The leaf of each kind of evaluation."""

@@ -9,6 +9,11 @@ from numpy.typing import NDArray
 Vector = NDArray[np.float64]
 
 
+def dot(a: Vector, b: Vector) -> float:
+    """Inner product whose bits depend on no number of threads, as those of a BLAS do."""
+    return float(np.sum(a * b))
+
+
 @dataclass(frozen=True)
 class Point:
     """A vector with the misfit and gradient there."""
@@ -62,7 +67,7 @@ class LineSearch:
         project
             The nearest vector that is allowed.
         """
-        slope = float(start.gradient @ direction)
+        slope = dot(start.gradient, direction)
         low, high = 0.0, np.inf
         low_point, best = start, None
         step = first_step
@@ -72,14 +77,14 @@ class LineSearch:
             if not np.any(change):
                 return best
             # Where a bound bends the path, the slope along it may point up: no leave to go up too.
-            predicted = min(float(start.gradient @ change), 0.0)
+            predicted = min(dot(start.gradient, change), 0.0)
             if not trial.misfit <= start.misfit + self.decrease * predicted:
                 high = step
                 step = _interpolate(low, low_point, high, trial, direction)
                 continue
             if best is None or trial.misfit < best.misfit:
                 best = trial
-            if float(trial.gradient @ change) >= self.curvature * predicted or slope == 0.0:
+            if dot(trial.gradient, change) >= self.curvature * predicted or slope == 0.0:
                 return trial
             low, low_point = step, trial
             step = self.growth * step if np.isinf(high) else 0.5 * (low + high)
@@ -93,7 +98,7 @@ def _interpolate(
     width = high - low
     middle = low + 0.5 * width
     values = (low_point.misfit, high_point.misfit)
-    slopes = (float(low_point.gradient @ direction), float(high_point.gradient @ direction))
+    slopes = (dot(low_point.gradient, direction), dot(high_point.gradient, direction))
     if not np.isfinite([*values, *slopes]).all():
         return low + 0.1 * width
     first = slopes[0] + slopes[1] - 3.0 * (values[1] - values[0]) / width

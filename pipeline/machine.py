@@ -3,8 +3,6 @@
 import os
 from dataclasses import dataclass
 
-import psutil
-
 from wavepipe.pipeline.job import Job
 from wavepipe.propagators.storage.memory import free_memory
 
@@ -47,7 +45,7 @@ def local_machine(job: Job) -> Machine:
     return Machine(
         n_workers=wanted,
         cores=cores,
-        memory=min(int(psutil.virtual_memory().available), free_memory()),
+        memory=free_memory(),
         threads=None if threads == "auto" else int(threads),
         free=free,
     )

@@ -39,7 +39,11 @@ class Image:
 
 
 def migrate_survey(
-    job: Job, *, cluster: Cluster | None = None, started: Started | None = None
+    job: Job,
+    *,
+    cluster: Cluster | None = None,
+    started: Started | None = None,
+    resume: bool = False,
 ) -> Outcome:
     """Image a survey.
 
@@ -51,13 +55,15 @@ def migrate_survey(
         Workers that are there already, instead of those of the job.
     started
         Told the run folder when the work begins.
+    resume
+        Go on with the run that is in the folder, if there is one.
 
     Returns
     -------
     Outcome
         Which shots are in the image.
     """
-    with start_run(job, cluster=cluster, started=started) as run:
+    with start_run(job, cluster=cluster, started=started, resume=resume) as run:
         from wavepipe.pipeline.results import create_results
 
         create_results(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wavepipe.pipeline.execution import Outcome, Run, Started, draw, start_run
+from wavepipe.pipeline.resume import LAID_OUT, is_laid_out
+from wavepipe.pipeline.run_folder import flush
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from wavepipe.pipeline.cluster import Cluster
@@ -29,7 +32,11 @@ def segy_name(component: str, components: Sequence[str]) -> str:
 
 
 def model_survey(
-    job: Job, *, cluster: Cluster | None = None, started: Started | None = None
+    job: Job,
+    *,
+    cluster: Cluster | None = None,
+    started: Started | None = None,
+    resume: bool = False,
 ) -> Outcome:
     """Model every shot of a survey.
 
@@ -41,13 +48,15 @@ def model_survey(
         Workers that are there already, instead of those of the job.
     started
         Told the run folder when the work begins.
+    resume
+        Go on with the run that is in the folder, if there is one.
 
     Returns
     -------
     Outcome
         Which shots are in the result.
     """
-    with start_run(job, cluster=cluster, started=started) as run:
+    with start_run(job, cluster=cluster, started=started, resume=resume) as run:
         evaluation = _lay_out(run)
         modelled = run.evaluate(evaluation, run.shots, "modelling")
         _publish(run, modelled)
@@ -56,7 +65,26 @@ def model_survey(
 
 
 def _lay_out(run: Run) -> Evaluation:
-    """Make the empty results that workers write into."""
+    """Where workers write to: empty results, unless a run that goes on has them."""
+    job = run.job
+    evaluation = run.describe("gathers", run.plan.passes[0])
+    evaluation = replace(evaluation, store=str(run.folder.results))
+    unfinished = {name: _unfinished(path) for name, path in _segy_files(run).items()}
+    if job.output.segy:
+        evaluation = replace(evaluation, segy={n: str(path) for n, path in unfinished.items()})
+    if not is_laid_out(run.folder):
+        if run.folder.ledger.exists():
+            shutil.rmtree(run.folder.ledger)  # it would vouch for gathers that are made empty now
+        _create_files(run, unfinished if job.output.segy else {})
+        run.folder.log_event({"event": LAID_OUT})
+    for path in _segy_files(run).values():
+        if path.exists():  # published without the shots that failed, which are tried again
+            path.replace(_unfinished(path))
+    return evaluation
+
+
+def _create_files(run: Run, segy: Mapping[str, Path]) -> None:
+    """Empty gathers, in Zarr and in a SEG-Y file of each component."""
     from wavepipe.pipeline.quantities import wavelet_unit
     from wavepipe.pipeline.results import create_results
     from wavepipe.pipeline.segy.writer import create_gather_file
@@ -72,15 +100,12 @@ def _lay_out(run: Run) -> Evaluation:
         attributes=run.attributes(),
         wavelet_unit=unit,
     )
-    evaluation = run.describe("gathers", run.plan.passes[0])
-    evaluation = replace(evaluation, store=str(run.folder.results))
-    if not job.output.segy:
-        return evaluation
     text = f"wavepipe model: modelled gathers, {job.physics}, for a wavelet in {unit}"
-    unfinished = {name: str(_unfinished(path)) for name, path in _segy_files(run).items()}
-    for name, path in unfinished.items():
+    for name, path in segy.items():
         create_gather_file(path, one_component(survey, name), survey.dt, text)
-    return replace(evaluation, segy=unfinished)
+    results = run.folder.results
+    for made in (*segy.values(), *results.rglob("*"), results, run.folder.path):
+        flush(made)
 
 
 def _segy_files(run: Run) -> dict[str, Path]:

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepipe.pipeline.line_search import LineSearch, Point
+from wavepipe.pipeline.line_search import LineSearch, Point, dot
 
 Vector = NDArray[np.float64]
 
@@ -152,8 +152,8 @@ class Lbfgs:
             return Update(point.vector, point, converged=True)
         change = accepted.vector - point.vector
         difference = accepted.gradient - point.gradient
-        curvature = float(change @ difference)
-        norms = float(np.linalg.norm(change) * np.linalg.norm(difference))
+        curvature = dot(change, difference)
+        norms = np.sqrt(dot(change, change) * dot(difference, difference))
         if curvature > 1e-10 * norms:
             self._pairs = [*self._pairs, (change, difference)][-self.memory :]
         return Update(accepted.vector, accepted)
@@ -166,7 +166,7 @@ class Lbfgs:
         """Search along the quasi-Newton direction; None if no step lowers the misfit."""
         free = _free(point, problem)
         direction = free * self._direction(free * point.gradient, problem)
-        if float(direction @ point.gradient) >= 0.0:
+        if dot(direction, point.gradient) >= 0.0:
             direction = -free * problem.precondition(free * point.gradient)
         length = _largest(direction)
         if length == 0.0:
@@ -179,12 +179,12 @@ class Lbfgs:
         vector = gradient.copy()
         weights = []
         for change, difference in reversed(self._pairs):
-            weight = float(change @ vector) / float(change @ difference)
+            weight = dot(change, vector) / dot(change, difference)
             vector -= weight * difference
             weights.append(weight)
         vector = problem.precondition(vector) * self._scale(problem)
         for (change, difference), weight in zip(self._pairs, reversed(weights), strict=True):
-            correction = float(difference @ vector) / float(change @ difference)
+            correction = dot(difference, vector) / dot(change, difference)
             vector += (weight - correction) * change
         return -vector
 
@@ -193,8 +193,8 @@ class Lbfgs:
         if not self._pairs:
             return 1.0
         change, difference = self._pairs[-1]
-        size = float(difference @ problem.precondition(difference))
-        return float(change @ difference) / size if size > 0.0 else 1.0
+        size = dot(difference, problem.precondition(difference))
+        return dot(change, difference) / size if size > 0.0 else 1.0
 
 
 def _free(point: Point, problem: Problem) -> Vector:

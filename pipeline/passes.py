@@ -127,7 +127,7 @@ def _plan_pass(inputs: Inputs, max_frequency: float | None, bound: float, step: 
         pml_width=section.pml_width,
         pml_frequency=peak_frequency(wavelet, survey.dt) if frequency == "auto" else frequency,
         free_surface=tuple(section.free_surface),
-        sponge=sponge(inputs)[0],
+        sponge=sponge(inputs),
         contacts=contacts(inputs),
         velocity_bound=bound,
         time_step=step,

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
-from wavepipe.pipeline.clock import earth_tensors, sponge, whole_domain
+from wavepipe.pipeline.clock import earth_tensors, shallow_water, whole_domain
 from wavepipe.pipeline.inputs import Inputs
 from wavepipe.pipeline.inverted_parameters import allowed
 from wavepipe.pipeline.keeping import Keeping
@@ -24,7 +24,7 @@ from wavepipe.pipeline.schedule import Schedule, plan_schedule
 from wavepipe.pipeline.wavefields import check_storage
 from wavepipe.pipeline.windows import Window, face_widths, shot_window
 from wavepipe.propagators.checks import slowest_wave
-from wavepipe.propagators.contacts import ADVICE, crossing
+from wavepipe.propagators.contacts import ADVICE, crossing, water_on_grid
 from wavepipe.propagators.earth_models import ModelWarning
 from wavepipe.propagators.errors import DispersionError
 from wavepipe.propagators.physics.catalogue import known_physics
@@ -92,7 +92,7 @@ def make_plan(inputs: Inputs, machine: Machine) -> Plan:
     check_storage(inputs.job)
     _check_earth(inputs)
     _check_contacts(inputs)
-    if warning := sponge(inputs)[1]:
+    if warning := shallow_water(inputs):
         logger.warning("%s", warning)
     passes = plan_passes(inputs)
     verdict = _check_grid(inputs, passes)
@@ -143,7 +143,7 @@ def _check_grid(inputs: Inputs, passes: Sequence[Pass]) -> str:
             lowest = float(physics.slowest({**models, "vp": torch.tensor(lowest)}).min())
         if lowest < slowest:
             said += _slow_bound(inputs, parameter, lowest, wave, highest)
-    said += _check_clock(inputs.job.physics, passes, highest)
+    said += _check_clock(inputs, passes, highest)
     if not said:
         return ""
     verdict = _about_wavelet(inputs, " ".join(said))
@@ -192,14 +192,16 @@ def _check_contacts(inputs: Inputs) -> None:
     if not known_physics(inputs.job.physics).solid:
         return
     domain = whole_domain(inputs)
-    vs = earth_tensors(inputs)["vs"].reshape(1, *earth.shape)
+    water = water_on_grid(domain, earth_tensors(inputs)["vs"].reshape(1, *earth.shape))
+    if water is None:
+        return
     for positions, what in (
         (survey.source_positions, "sources"),
         (survey.receiver_positions, "receivers"),
     ):
         places = np.unique(positions, axis=0)
         points = domain.points((places - earth.origin)[None])
-        found = crossing(domain, vs, points)
+        found = crossing(water, points)
         if found.size:
             logger.warning(
                 "%d positions of %s, the first at %s m, lie %s",
@@ -228,11 +230,12 @@ def _about_wavelet(inputs: Inputs, finding: str) -> str:
     )
 
 
-def _check_clock(physics: str, passes: Sequence[Pass], highest: float) -> list[str]:
+def _check_clock(inputs: Inputs, passes: Sequence[Pass], highest: float) -> list[str]:
     """Say where the sample interval is too long for the wavelet."""
-    p = passes[0].propagation
-    staggered = known_physics(physics).staggered
-    grid = plan_time_grid(p.dt, p.nt, p.time_step, p.correct_time_dispersion, staggered)
+    p, source = passes[0].propagation, inputs.job.survey.source_name
+    physics = known_physics(inputs.job.physics)
+    shifts = physics.shifts(len(p.spacing), (source,), inputs.survey.components)
+    grid = plan_time_grid(p.dt, p.nt, p.time_step, p.correct_time_dispersion, shifts)
     edge = pass_band(grid, p.correct_time_dispersion)
     if highest <= edge:
         return []

@@ -12,12 +12,13 @@ from wavepipe.pipeline.inverted_parameters import changes
 from wavepipe.pipeline.job import Job
 from wavepipe.pipeline.keeping import NOTHING, Keeping
 from wavepipe.pipeline.passes import ADJOINT_BAND, Pass
-from wavepipe.pipeline.probe import PROBE_SECONDS, Measured, probe
+from wavepipe.pipeline.probe import PROBE_SECONDS, PROBE_SHARE, Measured, probe
 from wavepipe.pipeline.wavefields import asked_storage, has_room, in_memory_storage
 from wavepipe.pipeline.windows import Window
 from wavepipe.propagators import Boundary, Storage
 from wavepipe.propagators.contact_masks import NOWHERE
 from wavepipe.propagators.errors import StorageError
+from wavepipe.propagators.physics.catalogue import known_physics
 from wavepipe.propagators.physics.names import PARAMETERS
 from wavepipe.propagators.planning import CallPlan, plan_call
 from wavepipe.propagators.storage.choice import AUTO_CODECS
@@ -161,27 +162,39 @@ def _ways(shot: _Shot) -> Iterator[Priced]:
     asked = asked_storage(shot.inputs.job, shot.stride)
     modes = ("device", "disk") if asked.mode == "auto" else (asked.mode,)
     codecs = ("none", *AUTO_CODECS) if asked.compression == "auto" else (asked.compression,)
-    for codec in codecs:
-        for mode in modes:
-            for method in ("snapshots", "recompute"):
-                if asked.method not in ("auto", method):
-                    continue
-                if method == "recompute" and (codec != "none" or mode != modes[0]):
-                    continue
-                path = asked.path if mode == "disk" else None
-                named = replace(
-                    asked,
-                    mode=mode,  # type: ignore[arg-type]
-                    method=method,
-                    compression=codec,
-                    path=path,
-                )
-                try:
-                    way = shot.fitted(named)
-                except (StorageError, JobError):
-                    continue
-                if asked.mode != "auto" or has_room(shot.inputs.job, way.keeping.shot_disk):
-                    yield way
+    ways = [
+        (codec, mode, method)
+        for codec in codecs
+        for mode in modes
+        for method in _methods(shot.inputs.job, codec)
+        if method != "recompute" or mode == modes[0]
+    ]
+    for codec, mode, method in sorted(ways, key=lambda w: (codecs.index(w[0]), w[2] == "boundary")):
+        named = replace(
+            asked,
+            mode=mode,  # type: ignore[arg-type]
+            method=method,  # type: ignore[arg-type]
+            compression=codec,
+            path=asked.path if mode == "disk" else None,
+        )
+        try:
+            way = shot.fitted(named)
+        except (StorageError, JobError):
+            continue
+        if asked.mode != "auto" or has_room(shot.inputs.job, way.keeping.shot_disk):
+            yield way
+
+
+def _methods(job: Job, codec: str) -> tuple[str, ...]:
+    """Methods that a job allows with a codec."""
+    asked = job.storage.method
+    methods = ("snapshots", "recompute") if asked == "auto" else (asked,)
+    if codec != "none":
+        return tuple(method for method in methods if method != "recompute")
+    # Rounding of steps that are taken back is a loss, if a small one, which a job must allow.
+    lossy = known_physics(job.physics).lossy
+    allowed = asked == "auto" and job.storage.compression == "auto" and not lossy
+    return (*methods, "boundary") if allowed else methods
 
 
 def _measured(shot: _Shot, ways: Sequence[Priced], threads: int) -> tuple[Measured, ...]:
@@ -197,7 +210,8 @@ def _measured(shot: _Shot, ways: Sequence[Priced], threads: int) -> tuple[Measur
     if job.cluster.kind != "local":
         logger.info("ways of keeping wavefields are not measured: the workers are elsewhere")
         return ()
-    if seconds > PROBE_SECONDS:
+    patience = max(PROBE_SECONDS, PROBE_SHARE * seconds * _gradients(shot.inputs))
+    if seconds > patience:
         logger.info(
             "ways of keeping wavefields are not measured: a shot takes up to %.2g s", seconds
         )
@@ -211,7 +225,15 @@ def _measured(shot: _Shot, ways: Sequence[Priced], threads: int) -> tuple[Measur
         wanted_parameters(job),
         threads,
         job.storage.max_gradient_error,
+        patience,
     )
+
+
+def _gradients(inputs: Inputs) -> int:
+    """Gradients of one shot that a run makes, if no step is tried twice."""
+    job = inputs.job
+    rounds = sum(stage.iterations for stage in job.fwi.stages) if job.fwi is not None else 1
+    return rounds * inputs.survey.n_shots
 
 
 def _exact(storage: Storage) -> Storage:
@@ -232,11 +254,12 @@ def _warn_of_losses(job: Job, measured: Sequence[Measured]) -> None:
             )
 
 
-def too_large(shot_bytes: int, memory: int) -> str:
+def too_large(shot_bytes: int, memory: int, *, gradient: bool = True) -> str:
     """What to say of a shot that does not fit."""
+    storage = "storage.mode auto or disk, " if gradient else ""
     return (
         f"one shot needs about {shot_bytes / 1e9:.2g} GB, and {memory / 1e9:.2g} GB "
-        "of memory are free. Set storage.mode auto or disk, a smaller survey.aperture, a coarser "
+        f"of memory are free. Set {storage}a smaller survey.aperture, a coarser "
         "earth_model.spacing, or run on a larger machine."
     )
 
@@ -265,6 +288,8 @@ def _price(
         storage=storage,
         gradient=gradient,
         born=job.kind == "rtm",
+        sources=(job.survey.source_name,),
+        receivers=inputs.survey.components,
         max_frequency=one.band,
         adjoint_frequency=ADJOINT_BAND * one.band,
     )

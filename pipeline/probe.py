@@ -20,13 +20,16 @@ from wavepipe.pipeline.keeping import Keeping, disk_folder
 from wavepipe.pipeline.leaf import LEAVES
 from wavepipe.pipeline.passes import Pass
 from wavepipe.pipeline.run_folder import RunFolder
-from wavepipe.propagators.storage.choice import size
+from wavepipe.propagators.storage.amounts import size
 from wavepipe.propagators.storage.scratch import Scratch
 
 logger = logging.getLogger(__name__)
 
 PROBE_SECONDS = 120.0
-"""What measuring may take; a shot that is expected to take longer is not measured."""
+"""What measuring may take in any run."""
+
+PROBE_SHARE = 0.01
+"""Part of a run's work that measuring may take where that is more."""
 
 SHORT = 2.0
 """s; gradients that take less in all are repeated, since other work disturbs them."""
@@ -44,7 +47,7 @@ class Measured:
     """``device``, ``cpu`` or ``disk``."""
 
     method: str
-    """``snapshots`` or ``recompute``."""
+    """``snapshots``, ``boundary`` or ``recompute``."""
 
     compression: str
     """Codec of the snapshots."""
@@ -84,6 +87,7 @@ def probe(
     variables: tuple[str, ...],
     threads: int,
     allowed: float,
+    patience: float,
 ) -> tuple[Measured, ...]:
     """Error, time and bytes of some ways of keeping the wavefield of a shot in mid survey.
 
@@ -101,11 +105,13 @@ def probe(
         Of a call.
     allowed
         Relative error of a gradient; what loses more than a codec with more is not measured.
+    patience
+        Seconds that measuring may take.
 
     Returns
     -------
     tuple
-        One per way; with nan those, those that `PROBE_SECONDS` leave no time for, and all where
+        One per way; with nan those, those that there is no time for, and all where
         the shot fails.
     """
     from wavepipe.pipeline.plan import Plan
@@ -129,7 +135,7 @@ def probe(
             return tuple(found)
         too_lossy = ""
         for k, way in enumerate(ways):
-            if time.perf_counter() - began + 1.5 * longest > PROBE_SECONDS:
+            if time.perf_counter() - began + 1.5 * longest > patience:
                 break
             if too_lossy not in ("", way.compression):
                 continue
@@ -138,7 +144,7 @@ def probe(
             if arrays is None:
                 continue
             found[k] = replace(found[k], seconds=seconds, error=_error(arrays, expected))
-            if found[k].error > allowed:
+            if found[k].error > allowed and way.compression != "none":
                 too_lossy = way.compression
     return tuple(found)
 
@@ -168,7 +174,7 @@ def _timed(run: Run, evaluation: Evaluation, shot: int) -> tuple[float, Arrays |
 def _gradient(run: Run, evaluation: Evaluation, shot: int) -> Arrays | None:
     """Arrays of one shot; None where it fails, which the run itself will say."""
     path = save_evaluation(evaluation, run.work)
-    partial = LEAVES[evaluation.wanted](str(path), (shot,))
+    partial = LEAVES[evaluation.wanted](str(path), (shot,), 0)
     return None if partial.failures else partial.arrays
 
 

@@ -28,7 +28,7 @@ def collect_provenance(inputs: Iterable[Path] = ()) -> dict[str, object]:
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": {"python": platform.python_version(), **package_versions()},
         "platform": platform.platform(),
         "machine": platform.machine(),
         "cpu": cpu_model(),
@@ -86,7 +86,7 @@ def cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
-def _versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
     """Installed versions, without importing anything."""
     found = {}
     for name in _PACKAGES:

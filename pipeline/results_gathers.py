@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import math
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,7 @@ from wavepipe.pipeline.results_store import (
     fill_array,
     open_array,
 )
+from wavepipe.pipeline.run_folder import flush
 from wavepipe.pipeline.survey_components import one_component
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def _trace_chunk(counts: NDArray[np.int64], nt: int) -> int:
 
 
 def write_gather(path: Path, first_trace: int, gather: ArrayLike, name: str = "gather") -> None:
-    """Write the traces of one shot; several workers may do so at once.
+    """Write the traces of one shot, safe from a loss of power; several workers may do so at once.
 
     Parameters
     ----------
@@ -115,12 +116,15 @@ def write_gather(path: Path, first_trace: int, gather: ArrayLike, name: str = "g
     array = open_array(path, name)
     stop = first_trace + values.shape[0]
     chunk = array.chunks[0]
-    if first_trace % chunk == 0 and (stop % chunk == 0 or stop == array.shape[0]):
-        array[first_trace:stop] = values
-        return
+    alone = first_trace % chunk == 0 and (stop % chunk == 0 or stop == array.shape[0])
     # Shots of different length share chunks, and a chunk is rewritten as a whole.
-    with _lock(path / name):
+    with nullcontext() if alone else _lock(path / name):
         array[first_trace:stop] = values
+    for row in range(first_trace // chunk, -(-stop // chunk)):
+        folder = path / name / "c" / str(row)
+        for file in (folder, *folder.rglob("*")):
+            if file.suffix != ".partial":  # another shot's, which is about to be renamed
+                flush(file)
 
 
 @contextmanager

@@ -4,14 +4,23 @@ A file appears under its name only when it is complete: it is written beside it 
 ``name.partial``, flushed to disk and renamed.
 """
 
+import fcntl
 import json
+import logging
 import os
-from collections.abc import Iterable, Mapping
+import socket
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
-from wavepipe.pipeline.errors import RunFolderError
+from wavepipe.pipeline.errors import DiskFullError, RunFolderError
+from wavepipe.propagators.errors import is_full
+
+logger = logging.getLogger(__name__)
 
 _OURS = ("job.resolved.yaml", "plan.json", "provenance.json", "events.jsonl", "results.zarr")
 
@@ -72,8 +81,8 @@ class RunFolder:
             raise RunFolderError(msg)
         if self.holds_run() and not resume:
             msg = (
-                f"output folder {self.path} already holds a run. "
-                "Choose another with --output, or delete it first."
+                f"output folder {self.path} already holds a run. Go on with it with --resume, "
+                "choose another with --output, or delete it first."
             )
             raise RunFolderError(msg)
         existing = next((p for p in (self.path, *self.path.parents) if p.exists()), self.path)
@@ -124,6 +133,26 @@ class RunFolder:
         return self.path / "survey.npz"
 
     @property
+    def beginnings(self) -> tuple[Path, ...]:
+        """What a run starts from; all is there before any work begins."""
+        return (self.resolved_job, self.plan, self.provenance, self.survey)
+
+    @property
+    def work(self) -> Path:
+        """Folder of what workers read, while a run goes on."""
+        return self.path / "work"
+
+    @property
+    def lock(self) -> Path:
+        """Held, and naming its holder, while a driver is at work."""
+        return self.path / "run.lock"
+
+    @property
+    def ledger(self) -> Path:
+        """Folder of the sums that are safe, an evaluation each."""
+        return self.path / "ledger"
+
+    @property
     def log(self) -> Path:
         """Where the traceback of an unexpected error goes."""
         return self.path / "error.log"
@@ -138,6 +167,46 @@ class RunFolder:
         """Write `content` as JSON to a file of the folder, all or nothing; the file's path."""
         return self.write_text(path, json.dumps(content, indent=2, default=_plain) + "\n")
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other drivers out; a lock that a dead one held is free.
+
+        Raises
+        ------
+        RunFolderError
+            Another process is at work in the folder.
+        """
+        with self.lock.open("a+", encoding="utf-8") as file:
+            try:
+                _take(file)
+            except BlockingIOError:
+                msg = (
+                    f"{self.owner()} is at work in {self.path}. Wait until it has ended, stop it "
+                    f"with 'wavepipe cancel {self.path}', or choose another folder with --output."
+                )
+                raise RunFolderError(msg) from None
+            except OSError:
+                logger.warning("%s cannot be locked: start no second run in it.", self.path)
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            file.flush()
+            try:
+                yield
+            finally:
+                file.truncate(0)  # the file stays: who waits for a lock must not hold a dead one
+
+    def owner(self) -> str:
+        """Who is at work here, as ``process 123 on host``; empty if nobody is."""
+        try:
+            with self.lock.open(encoding="utf-8") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return file.read().strip() or "another process"
+        except OSError:
+            pass
+        return ""
+
     def log_event(self, event: Mapping[str, object]) -> None:
         """Append `event`, with the time, to events.jsonl in one write."""
         stamped = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **event}
@@ -145,6 +214,7 @@ class RunFolder:
         descriptor = os.open(self.events, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         try:
             os.write(descriptor, line.encode())
+            os.fsync(descriptor)
         finally:
             os.close(descriptor)
 
@@ -168,13 +238,29 @@ class RunFolder:
         return stray
 
 
+def _take(file: IO[str]) -> None:
+    """Lock a file; who only looks at a lock holds it for an instant.
+
+    Raises
+    ------
+    BlockingIOError
+        Another process keeps it.
+    """
+    for _ in range(10):
+        with suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(0.1)
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write `content` to `path` so that a reader sees all of it or nothing.
 
     Raises
     ------
-    RunFolderError
-        The folder cannot be written or the disk is full.
+    RunFolderError, DiskFullError
+        The folder cannot be written; the disk is full.
     """
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
@@ -186,7 +272,21 @@ def write_atomically(path: Path, content: bytes) -> None:
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise RunFolderError(_cannot_write(path, error)) from error
+        kind = DiskFullError if is_full(error) else RunFolderError
+        raise kind(_cannot_write(path, error)) from error
+
+
+def flush(path: Path) -> None:
+    """Make what a file holds, or the names in a folder, outlive a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if not path.is_dir():  # some file systems flush no folder
+            raise
+        logger.debug("%s: %s", path, error)
+    finally:
+        os.close(descriptor)
 
 
 def write_new(path: Path, text: str) -> None:

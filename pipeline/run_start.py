@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wavepipe.pipeline.errors import JobError
+from wavepipe.pipeline.errors import ClusterError, JobError, RunFolderError
 from wavepipe.pipeline.inputs import Inputs, read_inputs
 from wavepipe.pipeline.job_section import listed
-from wavepipe.pipeline.keeping import folder_problem
+from wavepipe.pipeline.keeping import folder_problem, sweep_scratch
 from wavepipe.pipeline.machine import Machine, local_machine
 from wavepipe.pipeline.provenance import collect_provenance
+from wavepipe.pipeline.resume import (
+    check_unchanged,
+    differing,
+    is_finished,
+    is_laid_out,
+    may_go_on,
+    stored_plan,
+)
 from wavepipe.pipeline.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -51,6 +61,7 @@ def find_workers(job: Job, cluster: Cluster | None) -> Iterator[Workers]:
 
         with running_cluster(job.cluster.address) as running:
             _check_nodes(job, running)
+            _check_alike(job, running)
             there = replace(machine, n_workers=running.n_workers, threads=1, free=False)
             yield Workers(there, running)
 
@@ -65,36 +76,92 @@ def _check_nodes(job: Job, running: DaskCluster) -> None:
             raise JobError(f"storage of {job.path.name}: on worker {worker}, {problem}")
 
 
-def plan_run(job: Job) -> tuple[Inputs, Plan]:
-    """Read and plan a run without starting it; nothing is written.
+def _check_alike(job: Job, running: DaskCluster) -> None:
+    """Refuse workers of which results would depend on who computes what."""
+    here = collect_provenance()
+    for worker, there in running.everywhere(collect_provenance).items():
+        if isinstance(there, Exception):
+            raise ClusterError(f"worker {worker} cannot run wavepipe: {there!r}")
+        if found := differing(here, there, job):
+            raise ClusterError(
+                f"worker {worker} would give other bits than this process: {'; '.join(found)}. "
+                "Use workers that are alike (run.allow_mixed_hardware accepts other processors)."
+            )
+
+
+@contextmanager
+def plan_run(
+    job: Job, cluster: Cluster | None = None, *, resume: bool = False
+) -> Iterator[tuple[Inputs, Plan, Workers]]:
+    """Read and plan a run without starting it; nothing that is written stays.
+
+    Parameters
+    ----------
+    job
+        What to do.
+    cluster
+        Workers that are there already, instead of those of the job.
+    resume
+        Take the plan of the run that is in the folder, if it had begun.
 
     Raises
     ------
     WavepipeError
-        As the run would before it starts.
+        The job, its data or its workers cannot be used.
     """
-    RunFolder(job.output_folder).check()
+    folder = RunFolder(job.output_folder)
+    folder.check(resume)
+    goes_on = resume and may_go_on(folder)
+    if resume:
+        _check_left(folder, job)
     inputs = read_inputs(job)
+    if goes_on:
+        check_unchanged(folder, job, collect_provenance(_input_files(job)))
     from wavepipe.pipeline.plan import make_plan  # torch loads here
 
-    with find_workers(job, None) as workers:
-        return inputs, make_plan(inputs, workers.machine)
+    sweep_scratch(job)  # a killed run's files would count as a full disk
+    with find_workers(job, cluster) as workers:
+        make = partial(stored_plan, folder) if goes_on else partial(make_plan, inputs)
+        yield inputs, make(workers.machine), workers
+
+
+def _check_left(folder: RunFolder, job: Job) -> None:
+    """Refuse to touch results that are complete, or that nobody knows the beginning of."""
+    if is_finished(folder, job):
+        raise RunFolderError(f"the run in {folder.path} is finished; nothing is left to do.")
+    if folder.results.exists() and not may_go_on(folder):
+        missing = ", ".join(path.name for path in folder.beginnings if not path.exists())
+        raise RunFolderError(
+            f"{folder.path} holds results, but not what their run began with ({missing}), so it "
+            "cannot be gone on with. Choose another folder with --output, or delete it first."
+        )
 
 
 def write_start(folder: RunFolder, inputs: Inputs, plan: Plan) -> None:
-    """Write what the run starts from."""
+    """Write what the run starts from, or that it goes on."""
     job = inputs.job
+    goes_on = may_go_on(folder)
+    # After a loss of power the names of its files would vouch for content that is not there.
+    shutil.rmtree(folder.work, ignore_errors=True)
+    if not is_laid_out(folder):
+        # Made again from the ledger's sums; gathers are not in it, but in their files.
+        shutil.rmtree(folder.results, ignore_errors=True)
+    for unfinished in folder.results.rglob("*.partial"):
+        unfinished.unlink(missing_ok=True)
     folder.write_text(folder.resolved_job, job.resolved_yaml())
-    folder.write_json(folder.plan, plan.as_dict())
-    folder.write_json(folder.provenance, collect_provenance(_input_files(job)))
-    inputs.survey.save(folder.survey)
-    folder.log_event({"event": "start", "kind": job.kind, "shots": inputs.survey.n_shots})
+    if not goes_on:
+        folder.write_json(folder.plan, plan.as_dict())
+        folder.write_json(folder.provenance, collect_provenance(_input_files(job)))
+        inputs.survey.save(folder.survey)
+    event = "resume" if goes_on else "start"
+    folder.log_event({"event": event, "kind": job.kind, "shots": inputs.survey.n_shots})
 
 
 def _input_files(job: Job) -> list[Path]:
     """List the files a job reads."""
     names = [parameter.path for parameter in job.earth_model.given.values()]
     names.append(job.wavelet.path)
+    names.append(job.survey.layout.table if job.survey.layout is not None else None)
     paths = [job.resolve(name) for name in names if name is not None]
     return [*paths, *(job.data_files() if job.survey.data is not None else ())]
 

@@ -6,8 +6,6 @@ Nothing here can change a bit of a result, but for the codec that wavefields are
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from wavepipe.pipeline.errors import JobError
 from wavepipe.pipeline.inputs import Inputs
 from wavepipe.pipeline.job import Job
@@ -17,6 +15,7 @@ from wavepipe.pipeline.passes import Pass
 from wavepipe.pipeline.prices import (
     CELLS_PER_SECOND,
     MEMORY_SHARE,
+    SLOWEST,
     takes_least,
     too_large,
     with_gradient,
@@ -25,7 +24,11 @@ from wavepipe.pipeline.prices import (
 from wavepipe.pipeline.probe import Measured
 from wavepipe.pipeline.wavefields import free_disk
 from wavepipe.pipeline.windows import Window
-from wavepipe.propagators.storage.choice import DISK_SHARE, size
+from wavepipe.propagators.storage.amounts import size
+from wavepipe.propagators.storage.choice import DISK_SHARE
+
+PATIENCE, SLOWER = 600.0, 20.0
+"""Seconds, and times what a batch takes at most, that are waited for a batch."""
 
 SHORTEST_BATCH = 1.0
 """Seconds below which the scheduler's own work would be felt."""
@@ -52,6 +55,9 @@ class Schedule:
 
     shot_seconds: float
     """Rough time of one shot on one worker."""
+
+    patience: float | None = None
+    """Seconds after which a batch is held to hang; None: never."""
 
 
 def plan_schedule(
@@ -86,10 +92,8 @@ def plan_schedule(
         priced = with_gradient(inputs, passes, window, room // n_workers, threads)
     keeping, shot_bytes = priced.keeping, priced.bytes
     if shot_bytes > room:
-        raise JobError(too_large(shot_bytes, machine.memory))
-    most = max(1, room // shot_bytes)
-    if keeping.shot_disk:
-        most = min(most, _shots_on_disk(job, keeping))
+        raise JobError(too_large(shot_bytes, machine.memory, gradient=job.kind != "model"))
+    most = min(room // shot_bytes, _shots_on_disk(job, keeping))
     n_workers = min(machine.n_workers, most) if machine.free else machine.n_workers
     n_workers = min(n_workers, n_shots)
     threads = machine.threads or max(1, machine.cores // n_workers)
@@ -97,14 +101,15 @@ def plan_schedule(
     batch = _batch_shots(n_shots, n_workers, seconds)
     asked = job.cluster.batch_shots
     batch = batch if asked == "auto" else asked
-    call = int(np.clip(room // (n_workers * shot_bytes), 1, batch))
-    if keeping.shot_disk:
-        call = max(1, min(call, _shots_on_disk(job, keeping) // n_workers))
+    call = max(1, min(most // n_workers, batch))
     if job.storage.limit is not None and keeping.shot_memory:
         call = max(1, min(call, job.storage.limit // keeping.shot_memory))
     rest = call * (shot_bytes - keeping.shot_memory)
     keeping = replace(keeping, budget=_budget(job, keeping, room // n_workers - rest))
-    schedule = Schedule(n_workers, threads, batch, call, shot_bytes, seconds)
+    slowest = batch * priced.updates / (SLOWEST * threads)
+    compiled = passes[0].propagation.backend != "reference"
+    patience = PATIENCE + SLOWER * slowest if compiled else None
+    schedule = Schedule(n_workers, threads, batch, call, shot_bytes, seconds, patience)
     return schedule, keeping, priced.measured
 
 
@@ -117,8 +122,8 @@ def _budget(job: Job, keeping: Keeping, room: int) -> int | None:
 
 def _shots_on_disk(job: Job, keeping: Keeping) -> int:
     """Shots whose wavefields the scratch disk holds at a time; a JobError if there is none."""
-    if job.cluster.kind != "local":
-        return 1 << 30  # every node has its own
+    if not keeping.shot_disk or job.cluster.kind != "local":
+        return 1 << 30  # none are, or every node has its own
     folder, free = free_disk(job)
     if keeping.shot_disk > free:
         raise JobError(

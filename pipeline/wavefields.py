@@ -6,11 +6,11 @@ from shutil import disk_usage
 from wavepipe.pipeline.errors import JobError
 from wavepipe.pipeline.job import Job
 from wavepipe.pipeline.job_storage import ON_DISK
-from wavepipe.pipeline.keeping import Keeping, disk_folder
+from wavepipe.pipeline.keeping import Keeping, disk_folder, folder_problem
 from wavepipe.propagators import Storage
-from wavepipe.propagators.errors import StorageError
-from wavepipe.propagators.storage.choice import CODEC_ERRORS, DISK_SHARE, size
-from wavepipe.propagators.storage.scratch import check_folder
+from wavepipe.propagators.physics.catalogue import known_physics
+from wavepipe.propagators.storage.amounts import size
+from wavepipe.propagators.storage.choice import CODEC_ERRORS, DISK_SHARE
 
 
 def check_storage(job: Job) -> None:
@@ -19,7 +19,8 @@ def check_storage(job: Job) -> None:
     Raises
     ------
     JobError
-        A folder that is missing or cannot be written, a codec that loses more than the job allows.
+        A folder that is missing or cannot be written, a codec that loses more than the job allows,
+        waves with losses that cannot be taken back.
     """
     section = job.storage
     if job.kind == "model":
@@ -32,16 +33,20 @@ def check_storage(job: Job) -> None:
             f"gradients by up to {loss:g}, and storage.max_gradient_error is "
             f"{section.max_gradient_error:g}. Use {' or '.join([*good, 'none'])}, or allow more."
         )
+    if section.method == "boundary" and known_physics(job.physics).lossy:
+        raise JobError(
+            f"storage.method of {job.path.name} is 'boundary', which takes wavefields back step by "
+            f"step, and {job.physics} waves lose what that would take. Use snapshots, recompute or "
+            "auto."
+        )
     if section.folder is None or job.cluster.kind != "local":
         return
-    try:
-        check_folder(job.resolve(section.folder))
-    except StorageError as error:
-        raise JobError(f"storage of {job.path.name}: {error}") from None
+    if problem := folder_problem(str(job.resolve(section.folder))):
+        raise JobError(f"storage of {job.path.name}: {problem}")
 
 
-def asked_storage(job: Job, stride: int, limit: int | None = None) -> Storage:
-    """What a job asks for, at a stride and within a limit of memory for one call (bytes)."""
+def asked_storage(job: Job, stride: int) -> Storage:
+    """What a job asks for, at a stride; its budget is for the plan to share out."""
     section = job.storage
     here = section.mode in ON_DISK and job.cluster.kind == "local"
     return Storage(
@@ -50,7 +55,6 @@ def asked_storage(job: Job, stride: int, limit: int | None = None) -> Storage:
         compression=section.compression,
         stride=stride,
         path=disk_folder(job) if here else None,
-        budget=limit,
         max_gradient_error=section.max_gradient_error,
     )
 
@@ -82,15 +86,17 @@ def has_room(job: Job, needed: int) -> bool:
 
 def describe_keeping(keeping: Keeping) -> str:
     """One line on where the wavefields of a run go."""
-    where = {"disk": "on disk"}.get(keeping.mode, "in memory")
+    where = "in memory"
+    if keeping.mode == "disk":
+        own = "$TMPDIR or /tmp of each node, or the run folder where that is in memory"
+        where = f"on disk in {keeping.path or own}"
+    how = "as they are" if keeping.compression == "none" else keeping.compression
     what = {
-        "snapshots": "as they are" if keeping.compression == "none" else keeping.compression,
+        "snapshots": how,
+        "boundary": f"those of the layers {how}, {keeping.again:.2g} forward runs taken back",
         "recompute": f"as a few states, {keeping.again:.2g} forward runs made again",
     }[keeping.method]
     disk = f" and {size(keeping.shot_disk)} on disk" if keeping.shot_disk else ""
-    folder = keeping.path or "$TMPDIR of each node"
-    place = f" in {folder}" if keeping.mode == "disk" else ""
     return (
-        f"wavefields are kept {where}{place}, {what}: {size(keeping.shot_memory)} of memory{disk} "
-        "a shot"
+        f"wavefields are kept {where}, {what}: {size(keeping.shot_memory)} of memory{disk} a shot"
     )

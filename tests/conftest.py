@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -45,3 +47,15 @@ def repository() -> Path:
 def quiet_figures() -> None:
     """Figures are drawn to files, on a machine that may have no display."""
     os.environ.setdefault("MPLBACKEND", "Agg")
+
+
+@pytest.fixture
+def scratch_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder for scratch, in which nothing may be left; nor may threads or open files."""
+    from spill_disks import check_nothing_left
+
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    yield folder
+    check_nothing_left(folder)
+    assert not [t for t in threading.enumerate() if t.name.startswith("wavefield")]

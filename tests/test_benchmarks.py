@@ -82,3 +82,66 @@ def test_the_bound_counts_every_array_once(repository):
     assert solid == pytest.approx(4 * (15 + 8 * (40 / 80 + 40 / 100)))
     assert rate == pytest.approx(80 * 100 * 2 * 100 / 1e9)
     assert reached == pytest.approx(rate * solid / 4)
+
+
+STORAGE = """
+import sys
+from pathlib import Path
+import benchmarks.ways
+from benchmarks.cases import Case
+from benchmarks.storage import Session
+from benchmarks.storage_table import tables
+from benchmarks.ways import Way
+folder = Path(sys.argv[1])
+case = Case("gradient", "scalar", (70, 90), 250, 1, 4, 15.0, 5, 30, layers=4)
+stored = Way("device", "snapshots", "none")
+Session(folder / "rows.json", 1, folder).measure(case, [stored])
+session = Session(folder / "rows.json", 1, folder)
+session.measure(case, [stored, Way("disk", "snapshots", "bfloat16")])
+benchmarks.ways.ROOM = 0.0
+session.measure(case, [stored, Way("device", "recompute", "none")])
+print(tables(session.rows))
+"""
+
+
+@pytest.fixture(scope="module")
+def storage(repository, tmp_path_factory):
+    """Rows, table and messages of a storage benchmark that was interrupted and continued."""
+    folder = tmp_path_factory.mktemp("storage")
+    finished = subprocess.run(
+        [sys.executable, "-c", STORAGE, str(folder)],
+        capture_output=True,
+        text=True,
+        cwd=repository,
+    )
+    assert finished.returncode == 0, finished.stderr
+    rows = json.loads((folder / "rows.json").read_text())
+    return {row["label"]: row for row in rows}, finished.stdout, finished.stderr
+
+
+def test_every_way_of_keeping_is_measured_once(storage):
+    rows, _, said = storage
+    assert len(rows) == 4
+    assert [said.count(f"{label} ") for label in rows] == [1, 1, 1, 1]
+    assert all(rows[label]["seconds"] > 0 for label in list(rows)[:3])
+
+
+def test_the_error_of_a_codec_is_seen_and_its_room_on_disk(storage):
+    rows, _, _ = storage
+    stored, rounded = rows["device snapshots none"], rows["disk snapshots bfloat16"]
+    assert stored["error"] == stored["deep_error"] == 0
+    # Eight bits of each value are kept: 2^-8 of it is lost at most, and the table of codecs
+    # says 3e-3 of a gradient.
+    assert 1e-5 < rounded["error"] < 4e-3
+    assert 1e-5 < rounded["deep_error"] < 4e-3
+    assert stored["disk_bytes"] == 0 < rounded["disk_bytes"] == rounded["predicted"]["disk"]
+
+
+def test_a_way_that_does_not_fit_is_listed_with_what_it_would_take(storage):
+    rows, table, _ = storage
+    assert "seconds" not in rows["device recompute none"]
+    lines = [line for line in table.splitlines() if line.startswith("|")]
+    assert "| device | recompute | none | does not fit |" in lines[-1]
+    assert len(lines) == 2 + 3
+    # Of every step 4 bytes a cell, with 20 cells of layer and a guard of 2 on each side.
+    assert f"Deepwave keeps {4 * 114 * 134 * 250 / 2**20:.0f} MB" in table

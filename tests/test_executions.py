@@ -7,7 +7,7 @@ import pytest
 import torch
 from kept_surveys import KeptSurvey
 
-from wavepipe.propagators import Storage, propagation
+from wavepipe.propagators import Storage, forward_run
 from wavepipe.propagators.backends.c import Compiled
 from wavepipe.propagators.backends.reference import Reference
 from wavepipe.propagators.backends.sweep import History
@@ -27,7 +27,7 @@ def sweeps(physics: str) -> tuple:
 
     survey = KeptSurvey(physics, 2, "z0", nt=30)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(propagation, "keep", keep)
+        patch.setattr(forward_run, "keep", keep)
         with pytest.raises(InterruptedError):
             survey.gradients(Storage())
     return found[0]

@@ -21,7 +21,7 @@ def random_partial(shot: int) -> Partial:
     return Partial((shot,), window=window, arrays={"image": values}, scalars={"misfit": 0.1 * shot})
 
 
-def leaf(argument: str, shots: tuple[int, ...]) -> Partial:
+def leaf(argument: str, shots: tuple[int, ...], halvings: int) -> Partial:
     return tree_sum((random_partial(shot) for shot in shots), add)
 
 
@@ -85,7 +85,7 @@ def test_small_graphs_are_queued_by_the_scheduler():
     """
 
     # Worker processes cannot import this file, so what they run travels by value.
-    def slow_leaf(argument, shots):
+    def slow_leaf(argument, shots, halvings):
         time.sleep(0.3)
         return Partial(shots)
 

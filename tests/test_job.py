@@ -115,7 +115,7 @@ def test_a_misspelt_section_is_refused(tmp_path):
         ("kind=migrate", ("kind of job.yaml is 'migrate'", "one of model, rtm, fwi")),
         ("physics=maxwell", ("physics", "'maxwell'", "one of scalar, acoustic, elastic")),
         ("storage.mode=tape", ("storage.mode", "'tape'", "auto, device, cpu, disk, none")),
-        ("storage.method=boundary", ("storage.method", "'boundary'", "auto, snapshots")),
+        ("storage.method=magic", ("storage.method", "'magic'", "auto, snapshots, boundary")),
         ("storage.compression=zip", ("storage.compression", "'zip'", "none, float16")),
         ("rtm.least_squares=5", ("rtm.least_squares", "5", "null")),
         ("fwi.encoding=random", ("unknown key 'encoding'", "fwi")),

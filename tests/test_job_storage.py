@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
+from spill_disks import named
 from toy_jobs import settings, toy_job, write_job, write_models
 
 from wavepipe.cli.main import cli
-from wavepipe.pipeline import keeping, prices, probe, run_start, schedule, wavefields
+from wavepipe.pipeline import keeping, prices, run_start, schedule, wavefields
 from wavepipe.pipeline.cluster import InProcess
 from wavepipe.pipeline.errors import JobError
 from wavepipe.pipeline.inputs import read_inputs
@@ -95,8 +96,8 @@ def test_a_budget_is_bytes_or_an_amount_with_its_unit(folder, written, size):
         ("budget=true", ("storage.budget", "True", "such as '8 GB'")),
         ("path=3", ("storage.path", "3", "text")),
         ("max_gradient_error=1.5", ("storage.max_gradient_error", "less than 1")),
-        ("{mode: cpu, path: /tmp}", ("'/tmp'", "'cpu' writes nothing to disk", "mode disk")),
-        ("{method: recompute, compression: block8}", ("'block8'", "method snapshots")),
+        ("{mode: cpu, path: /tmp}", ("'/tmp'", "'cpu' writes nothing to disk", "mode 'disk'")),
+        ("{method: recompute, compression: block8}", ("'block8'", "method 'snapshots'")),
         ("mode=none", ("needs it for its gradient", "cpu or disk")),
     ],
 )
@@ -202,7 +203,8 @@ def test_a_probe_measures_errors_times_and_bytes(folder, tmp_path, monkeypatch):
     for kind in ("rtm", "fwi"):
         plan = planned(folder, kind, **options, max_gradient_error=0.9)
         errors = {found.compression: found.error for found in plan.measured}
-        assert errors["none"] == 0
+        exact = {one.method: one.error for one in plan.measured if one.compression == "none"}
+        assert exact["snapshots"] == exact["recompute"] == 0 < exact["boundary"] < 1e-4
         assert 0 < errors["cosine6"] < errors["cosine3"] < errors["cosine1"] < 0.9
         assert all(found.seconds > 0 and found.memory > 0 for found in plan.measured)
         assert {found.mode for found in plan.measured if found.disk} == {"disk"}
@@ -218,13 +220,17 @@ def test_a_probe_measures_errors_times_and_bytes(folder, tmp_path, monkeypatch):
 
 
 def test_a_probe_ends_in_time(folder, monkeypatch):
+    """When its share of the run's work is used up; and where one gradient is more, none is made."""
     half = half_of(folder)
-    monkeypatch.setattr(probe, "PROBE_SECONDS", 0.0)
+    monkeypatch.setattr(prices, "PROBE_SECONDS", 0.0)
+    monkeypatch.setattr(prices, "PROBE_SHARE", 1.0)
+    monkeypatch.setattr(prices, "SLOWEST", 1e15)
     plan = planned(folder, stride=1, budget=half, compression="auto")
     assert plan.keeping.is_exact
+    assert plan.measured
     assert not any(found.error >= 0 for found in plan.measured)
     assert all(row["error"] is None for row in plan.as_dict()["measured"])
-    monkeypatch.setattr(prices, "PROBE_SECONDS", 0.0)
+    monkeypatch.setattr(prices, "PROBE_SHARE", 0.0)
     assert planned(folder, stride=1, budget=half).measured == ()
 
 
@@ -265,6 +271,21 @@ def test_a_budget_that_nothing_fits_says_what_would(folder):
     assert "What fits: " in message
     assert "mode 'disk'" in message
     assert "Nothing does; the least is" in refusal(folder, budget="1 kB")
+
+
+def test_waves_with_losses_are_not_taken_back(folder):
+    """The key is named before anything runs; auto does not try."""
+    lossy = {"physics": "viscoacoustic"} | {
+        f"earth_model__{name}": {"constant": value} for name, value in (("rho", 1e3), ("q", 30.0))
+    }
+    job = toy_job(folder, "rtm", output__folder="runs/lossy", storage__method="boundary", **lossy)
+    with pytest.raises(JobError, match=r"storage\.method of .* is 'boundary'.*viscoacoustic waves"):
+        make_plan(read_inputs(job), SMALL)
+    job = toy_job(folder, "rtm", output__folder="runs/lossy", storage__compression="auto", **lossy)
+    assert prices._methods(job, "none") == ("snapshots", "recompute")
+    assert prices._methods(toy_job(folder, "rtm", storage__compression="auto"), "none")[-1] == (
+        "boundary"
+    )
 
 
 def test_folders_that_cannot_be_used_are_refused(folder, tmp_path):
@@ -308,6 +329,26 @@ def test_the_scratch_folder_is_the_nodes_own_unless_that_is_in_memory(tmp_path, 
     monkeypatch.setattr(keeping, "in_memory", lambda _: True)
     assert scratch_folder(None, spare) == spare
     assert spare.is_dir()
+
+
+def test_an_old_folder_for_temporary_files_may_be_gone(folder, tmp_path, monkeypatch):
+    """A batch system removes its jobs' own: the run folder serves then."""
+    monkeypatch.setattr(keeping, "default_folder", lambda: tmp_path / "gone")
+    assert scratch_folder(None, tmp_path / "spare") == tmp_path / "spare"
+    keeping.sweep_scratch(toy_job(folder, "rtm", output__folder="runs/planned"))
+    assert planned(folder, mode="disk").keeping.mode == "disk"
+
+
+def test_what_a_killed_run_left_does_not_count_as_a_full_disk(folder, tmp_path, monkeypatch):
+    """It is removed before the plan looks at the disk."""
+    left = named(tmp_path, pid="999999999")
+    room = type("Room", (), {"free": property(lambda _: 0 if left.exists() else 1 << 40)})()
+    monkeypatch.setattr(wavefields, "disk_usage", lambda _: room)
+    keys = {"mode": "disk", "method": "snapshots", "path": str(tmp_path)}
+    assert "has 0 bytes free" in refusal(folder, **keys)
+    stored = {f"storage__{key}": value for key, value in keys.items()}
+    with run_start.plan_run(toy_job(folder, "rtm", output__folder="runs/x", **stored)) as planned_:
+        assert planned_[1].keeping.mode == "disk"
 
 
 def test_a_relative_path_starts_at_the_job_file(folder):

@@ -84,6 +84,15 @@ def test_what_loses_nothing_gives_the_same_image(folder, in_memory, disk, storag
     assert not list(disk.iterdir())
 
 
+def test_steps_taken_back_change_the_image_by_rounding_alone(folder, in_memory, disk):
+    """Alike in memory, on disk, and for any batches."""
+    back = image(folder, "back", method="boundary")
+    assert 0 < relative(back, in_memory) < 1e-4
+    for name, storage in (("back-disk", {"mode": "disk", "path": disk}), ("back-1", {"batch": 1})):
+        assert np.array_equal(image(folder, name, method="boundary", **storage), back)
+    assert not list(disk.iterdir())
+
+
 def test_without_a_disk_of_its_own_a_node_uses_the_run_folder(folder, in_memory, monkeypatch):
     """Which holds nothing of it afterwards."""
     used, original = [], keeping.scratch_folder
@@ -136,6 +145,7 @@ def test_an_inversion_with_a_compressed_wavefield_on_disk_is_that_in_memory(fold
         ("spilled", {"mode": "disk", "method": "snapshots"}),
         ("packed", {"mode": "device", "compression": "cosine4"}),
         ("again", {"method": "recompute"}),
+        ("back", {"mode": "device", "method": "boundary"}),
     ],
 )
 def test_the_plan_predicts_what_calls_take(folder, name, storage, monkeypatch):

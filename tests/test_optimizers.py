@@ -1,6 +1,9 @@
 """Optimizers on functions whose minimum is known."""
 
 import itertools
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -152,3 +155,26 @@ def test_adam_approaches_the_minimum_of_a_quadratic():
     matrix, centre = hilly(10, seed=4)
     _, misfits = run(Adam(0.05), quadratic(matrix, centre), np.zeros(10), 200)
     assert misfits[-1] < 0.02 * misfits[0]
+
+
+THREADS = """
+import numpy as np
+from wavepipe.pipeline.line_search import dot
+a, b = np.random.default_rng(1).standard_normal((2, 200_000))
+print(dot(a, b).hex())
+"""
+
+
+def test_inner_products_have_the_same_bits_for_any_number_of_threads():
+    """Those of a BLAS do not: a resumed inversion would take another step."""
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", THREADS],
+            env=os.environ | {"OPENBLAS_NUM_THREADS": str(n), "OMP_NUM_THREADS": str(n)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for n in (1, 2, 4)
+    }
+    assert len(found) == 1

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wavepipe.pipeline.errors import RunFolderError
+from wavepipe.pipeline.errors import DiskFullError, RunFolderError
 from wavepipe.pipeline.provenance import collect_provenance, fingerprint
 from wavepipe.pipeline.run_folder import RunFolder, write_atomically, write_new
 
@@ -63,7 +63,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full_disk)
-    with pytest.raises(RunFolderError, match=r"No space left on device"):
+    with pytest.raises(DiskFullError, match=r"No space left on device"):
         write_atomically(target, b"new")
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]

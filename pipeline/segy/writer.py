@@ -15,7 +15,7 @@ import numpy as np
 import segyio
 from numpy.typing import NDArray
 
-from wavepipe.pipeline.errors import SegyError
+from wavepipe.pipeline.errors import DiskFullError, SegyError
 from wavepipe.pipeline.quantities import describe_component
 from wavepipe.pipeline.segy.headers import (
     BYTE_ORDER_MARK,
@@ -30,6 +30,7 @@ from wavepipe.pipeline.segy.headers import (
 )
 from wavepipe.pipeline.segy.text_header import text_header
 from wavepipe.pipeline.shots import Survey
+from wavepipe.propagators.errors import is_full
 
 _SEGYIO: Any = segyio  # it has no type information
 _IEEE = 5
@@ -75,8 +76,8 @@ def create_file(path: str | Path, header: FileHeader) -> None:
 
     Raises
     ------
-    SegyError
-        The folder cannot be written, or the disk has no room for the file.
+    SegyError, DiskFullError
+        The folder cannot be written; the disk has no room for the file.
     """
     size = FILE_HEADER_BYTES + header.n_traces * (TRACE_HEADER_BYTES + 4 * header.n_samples)
     try:
@@ -87,7 +88,7 @@ def create_file(path: str | Path, header: FileHeader) -> None:
             f"cannot create {path} of {size / 1e6:.4g} MB: {error.strerror or error}. Choose "
             "another output folder or make room."
         )
-        raise SegyError(message) from error
+        raise (DiskFullError if is_full(error) else SegyError)(message) from error
 
 
 def _reserve(path: Path, size: int) -> None:
@@ -234,6 +235,7 @@ def write_gather(
         while data:
             written = os.pwrite(file.fileno(), data, last - len(data))
             data = data[written:]
+        os.fsync(file.fileno())  # a ledger will say that it is there
     return first, last
 
 

@@ -1,0 +1,40 @@
+"""A batch that hangs: its worker ends itself, leaves its stacks, and another one tries."""
+
+import faulthandler
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from distributed import get_worker
+
+
+@contextmanager
+def watched(patience: float | None, stacks: Path) -> Iterator[None]:
+    """End this worker process if the block takes too long.
+
+    Parameters
+    ----------
+    patience
+        Seconds it may take; None for any number.
+    stacks
+        Where all threads say what they were doing; kept only if they were ended.
+
+    Notes
+    -----
+    The clock runs in C, without Python's lock, so it also ends what holds that for ever. A process
+    has one: a worker with several threads is not watched, nor is what runs in the driver.
+    """
+    try:
+        alone = get_worker().state.nthreads == 1
+    except ValueError:
+        alone = False
+    if patience is None or not alone:
+        yield
+        return
+    with stacks.open("w") as file:
+        faulthandler.dump_traceback_later(patience, exit=True, file=file)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+    stacks.unlink(missing_ok=True)

@@ -8,13 +8,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test test-slow benchmark lint style types clean
+.PHONY: help setup demo test test-slow benchmark benchmark-storage lint style types clean
 
 help:
 	@echo "make demo        model, image and invert the quickstart example (minutes)"
 	@echo "make test        the default tests"
 	@echo "make test-slow   the long tests as well"
 	@echo "make benchmark   our propagators against Deepwave, into benchmarks/results/"
+	@echo "make benchmark-storage  what each way of keeping the wavefield costs, in benchmarks/results/"
 	@echo "make lint        ruff, import rules and mypy (make style: without mypy)"
 	@echo "make clean       remove the environments and caches"
 
@@ -42,6 +43,11 @@ test-slow: $(READY)
 benchmark: $(READY)
 	mkdir -p benchmarks/results
 	$(BIN)/python -m benchmarks.deepwave --json benchmarks/results/deepwave.json
+
+benchmark-storage: $(READY)
+	mkdir -p benchmarks/results
+	$(BIN)/python -m benchmarks.storage --json benchmarks/results/storage.json \
+		> benchmarks/results/storage.md
 
 lint: style types
 

@@ -48,6 +48,12 @@ class Case:
     half_spread: int
     """Half the width of the line or plane of receivers, cells: its waves arrive in nt samples."""
 
+    kept: Literal["memory", "disk"] = "memory"
+    """Where the wavefield is kept for a gradient; on disk ours compresses it."""
+
+    layers: int = 0
+    """Into which the velocity is cut, so that waves come back from below; 0: it is smooth."""
+
     @property
     def ndim(self) -> int:
         """Number of dimensions."""
@@ -57,7 +63,8 @@ class Case:
     def name(self) -> str:
         """Unique name of the case."""
         size = "x".join(str(n) for n in self.shape)
-        return f"{self.kind}-{self.physics}-{self.ndim}d-{size}-order{self.order}"
+        disk = "-disk" if self.kept == "disk" else ""
+        return f"{self.kind}-{self.physics}-{self.ndim}d-{size}-order{self.order}{disk}"
 
     @property
     def staggered(self) -> bool:
@@ -107,6 +114,8 @@ def all_cases(quick: bool) -> list[Case]:
         Case("forward", "scalar", (160, 160, 160), 150, 1, 4, 21.0, 5, 16),
         Case("gradient", "scalar", (400, 400), 500, 2, 4, 15.0, 30, 40),
         Case("gradient", "scalar", (100, 100, 100), 300, 1, 4, 21.0, 15, 16),
+        Case("gradient", "scalar", (400, 400), 500, 2, 4, 15.0, 30, 40, kept="disk"),
+        Case("gradient", "scalar", (100, 100, 100), 300, 1, 4, 21.0, 15, 16, kept="disk"),
         Case("forward", "acoustic", (500, 500), 500, 2, 4, 15.0, 30, 40),
         Case("forward", "acoustic", (100, 100, 100), 160, 1, 4, 21.0, 5, 16),
         Case("gradient", "acoustic", (400, 400), 500, 2, 4, 15.0, 30, 40),
@@ -157,7 +166,7 @@ def _earth_model(case: Case) -> dict[str, NDArray[np.float32]]:
 
 
 def _velocity(case: Case) -> NDArray[np.float32]:
-    """Velocity that grows with depth, with smooth lateral changes, m/s."""
+    """Velocity that grows with depth, with smooth lateral changes or in bent layers, m/s."""
     low, high = 3000.0, 4000.0
     axes = [np.linspace(0.0, 1.0, n) for n in case.shape]
     grids = np.meshgrid(*axes, indexing="ij")
@@ -172,6 +181,8 @@ def _velocity(case: Case) -> NDArray[np.float32]:
         bumps += product
     bumps /= np.abs(bumps).max()
     fraction = np.clip(0.85 * grids[0] + 0.15 * (bumps + 1) / 2, 0.0, 1.0)
+    if case.layers:
+        fraction = np.round(fraction * case.layers) / case.layers
     return (low + (high - low) * fraction).astype(np.float32)
 
 

@@ -1,28 +1,21 @@
 """Compare our propagators with Deepwave: `python -m benchmarks.deepwave --json FILE`."""
 
 import argparse
-import json
-import os
-import platform
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cases import PML_WIDTH, all_cases
+from benchmarks.cases import all_cases
 from benchmarks.environment import deepwave_python
+from benchmarks.machine import DISTURBED, default_threads, describe_machine, write
 from benchmarks.pairs import measure
 
 QUICK_SECONDS = 8.0
 """Time that a quick run gives to the pairs of one case."""
 
-DISTURBED = 0.2
-"""Cores that others may use before a row is marked; a thread that waits at every step for one on
-a shared core slows a code down several times."""
-
 HEADER = (
     f"{'case':42}{'ours s':>9}{'peer s':>9}{'ratio':>7}{'min':>7}{'max':>7}"
-    f"{'ours MB':>9}{'peer MB':>9}{'gradient':>10}{'gather':>10}{'of bound':>9}"
+    f"{'ours MB':>9}{'peer MB':>9}{'gradient':>10}{'gather':>10}{'of bound':>9}{'of RAM':>8}"
 )
 
 
@@ -46,39 +39,18 @@ def main() -> None:
         print("Cases marked * were disturbed by other processes: do not trust their ratios.")
 
 
-def describe_machine(threads: int) -> dict[str, Any]:
-    """Processor, load and settings that the numbers depend on."""
-    return {
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "threads": threads,
-        "load_at_start": os.getloadavg()[0],
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "compiler": _first_line(["cc", "--version"]),
-        "dtype": "float32",
-        "pml_width": PML_WIDTH,
-    }
-
-
 def line_of(row: dict[str, Any]) -> str:
     """One line of the table on the terminal."""
     error = row["gradient_error"]
     gradient = f"{'-':>10}" if error is None else f"{error:>10.1e}"
+    memory = f"{row['over_memory']:>8.2f}" if row["kept"] == "disk" else f"{'-':>8}"
     return (
         f"{row['case']:42}{row['ours_s']:>9.3f}{row['deepwave_s']:>9.3f}"
         f"{row['ratio_median']:>7.2f}{row['ratio_min']:>7.2f}{row['ratio_max']:>7.2f}"
         f"{row['ours_rss_mb']:>9.0f}{row['deepwave_rss_mb']:>9.0f}"
-        f"{gradient}{row['gather_error']:>10.1e}{row['bound_reached']:>9.0%}"
+        f"{gradient}{row['gather_error']:>10.1e}{row['bound_reached']:>9.0%}{memory}"
         f"{' *' if row['other_load'] > DISTURBED else ''}"
     )
-
-
-def write(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Replace the file with the rows so far."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(rows, indent=2) + "\n")
-    partial.replace(path)
 
 
 def _options() -> argparse.Namespace:
@@ -86,26 +58,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, required=True, help="file for the rows")
     parser.add_argument("--quick", action="store_true", help="shorter runs: some ten minutes")
     parser.add_argument("--only", default="", help="cases with this text in their names")
-    parser.add_argument("--threads", type=int, default=min(2, len(os.sched_getaffinity(0))))
+    parser.add_argument("--threads", type=int, default=default_threads())
     return parser.parse_args()
-
-
-def _processor() -> str:
-    """Name of the processor as the kernel gives it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
-
-
-def _first_line(command: list[str]) -> str:
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "none"
-    return answer.stdout.splitlines()[0]
 
 
 if __name__ == "__main__":

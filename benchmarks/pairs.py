@@ -1,6 +1,8 @@
 """Both codes run a case in turn; times, memory and differences become a row."""
 
 import tempfile
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -27,6 +29,7 @@ def measure(pythons: dict[str, Path], case: Case, threads: int, seconds: float) 
         Side(pythons["ours"], "ours", case, threads) as ours,
         Side(pythons["deepwave"], "deepwave", case, threads) as deepwave,
         tempfile.TemporaryDirectory() as folder,
+        ExitStack() as stack,
     ):
         sides = {"ours": ours, "deepwave": deepwave}
         first = {name: side.ask("first", folder=folder) for name, side in sides.items()}
@@ -34,6 +37,9 @@ def measure(pythons: dict[str, Path], case: Case, threads: int, seconds: float) 
         if case.kind == "gradient":
             ours.ask("every_step", folder=folder)
         errors = compare(case, Path(folder))
+        if case.kept == "disk":
+            same = replace(case, kept="memory")
+            sides["in_memory"] = stack.enter_context(Side(pythons["ours"], "ours", same, threads))
         meter = LoadMeter.start([side.pid for side in sides.values()])
         times = interleave(sides, seconds)
         others = meter.others()
@@ -99,6 +105,8 @@ def row_of(
 ) -> dict[str, Any]:
     """Description of the case, times and memory."""
     ratios = [peer / ours for ours, peer in zip(times["ours"], times["deepwave"], strict=True)]
+    in_memory = times.get("in_memory", times["ours"])
+    slower = [ours / there for ours, there in zip(times["ours"], in_memory, strict=True)]
     return {
         "case": case.name,
         "ndim": case.ndim,
@@ -108,12 +116,14 @@ def row_of(
         "order": case.order,
         "kind": case.kind,
         "physics": case.physics,
+        "kept": case.kept,
         "pairs": len(ratios),
         "ours_s": median(times["ours"]),
         "deepwave_s": median(times["deepwave"]),
         "ratio_median": median(ratios),
         "ratio_min": min(ratios),
         "ratio_max": max(ratios),
+        "over_memory": median(slower),
         "ours_rss_mb": first["ours"]["rss_mb"],
         "deepwave_rss_mb": first["deepwave"]["rss_mb"],
         "ours_chosen": first["ours"]["chosen"],

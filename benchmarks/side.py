@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
@@ -12,10 +13,23 @@ from benchmarks.environment import ROOT
 
 
 class Side:
-    """A worker process; it computes only while an answer is awaited."""
+    """A worker process; it computes only while an answer is awaited.
 
-    def __init__(self, python: Path, code: str, case: Case, threads: int) -> None:
-        request = {"code": code, "case": asdict(case), "threads": threads}
+    Parameters
+    ----------
+    storage
+        Options of our `Storage`; as the case says if None.
+    """
+
+    def __init__(
+        self,
+        python: Path,
+        code: str,
+        case: Case,
+        threads: int,
+        storage: Mapping[str, Any] | None = None,
+    ) -> None:
+        request = {"code": code, "case": asdict(case), "threads": threads, "storage": storage}
         self.code = code
         self._process = subprocess.Popen(
             [python, "-m", "benchmarks.worker", json.dumps(request)],

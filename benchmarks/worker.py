@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -24,30 +25,37 @@ from benchmarks.cases import Case
 from benchmarks.codes import CODES, Code, Wavepipe
 
 
-def load(name: str, case: Case) -> tuple[Code, float]:
+def load(make: Callable[[Case], Code], case: Case) -> tuple[Code, float]:
     """Load a code and its case; also the memory that the process then holds, MB.
 
     A tiny run of the same kind comes first, so that libraries, kernels and threads are not
     counted as memory of the run.
     """
-    tiny = replace(case, shape=(110,) * 2 if case.ndim == 2 else (60,) * 3, nt=40)
+    shape = (110,) * 2 if case.ndim == 2 else (60,) * 3
+    tiny = replace(case, shape=shape, nt=40, half_spread=min(case.half_spread, 16))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its wavelet is cut short, which nobody looks at
-        CODES[name](tiny).run()
-    code = CODES[name](case)
+        make(tiny).run()
+    code = make(case)
     gc.collect()
     return code, _status_mb("VmRSS")
 
 
 def first_run(code: Code, resident: float, folder: Path, name: str) -> dict[str, Any]:
-    """Run once and write what comes out: the peak of memory above `resident`, MB, and choices."""
+    """Run once and write what comes out: seconds, the peak of memory above `resident`, choices."""
     _forget_peak()
+    start = perf_counter()
     result = code.run()
-    peak = _peak_mb()
+    seconds, peak = perf_counter() - start, _peak_mb()
     np.save(folder / f"{name}-gather.npy", result.gather.numpy())
     if result.gradient is not None:
         np.save(folder / f"{name}-gradient.npy", result.gradient.numpy())
-    return {"rss_mb": peak - resident, "chosen": code.chosen, "versions": code.versions()}
+    return {
+        "seconds": seconds,
+        "rss_mb": peak - resident,
+        "chosen": code.chosen,
+        "versions": code.versions(),
+    }
 
 
 def timed_run(code: Code) -> dict[str, Any]:
@@ -62,16 +70,19 @@ def timed_run(code: Code) -> dict[str, Any]:
 
 def gradient_of_every_step(case: Case, folder: Path) -> dict[str, Any]:
     """Write our gradient with the wavefield kept at every step."""
-    gradient = Wavepipe(case, stride=1).run().gradient
+    gradient = Wavepipe(case, {"stride": 1}).run().gradient
     assert gradient is not None
     np.save(folder / "ours-gradient-stride1.npy", gradient.numpy())
     return {}
 
 
-def serve(name: str, case: Case, threads: int, answer: Callable[[dict[str, Any]], None]) -> None:
+def serve(request: dict[str, Any], answer: Callable[[dict[str, Any]], None]) -> None:
     """Answer commands until standard input ends."""
-    torch.set_num_threads(threads)
-    code, resident = load(name, case)
+    torch.set_num_threads(request["threads"])
+    case = Case(**{**request["case"], "shape": tuple(request["case"]["shape"])})
+    name, storage = request["code"], request.get("storage")
+    make = CODES[name] if storage is None else partial(Wavepipe, storage=storage)
+    code, resident = load(make, case)
     answer({})
     for line in sys.stdin:
         command = json.loads(line)
@@ -109,7 +120,7 @@ def _status_mb(key: str) -> float:
 
 
 def main() -> None:
-    """Start from one JSON argument: code, case and number of threads."""
+    """Start from one JSON argument: code, case, number of threads and perhaps storage."""
     request = json.loads(sys.argv[1])
     channel = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
@@ -117,8 +128,7 @@ def main() -> None:
     def answer(message: dict[str, Any]) -> None:
         channel.write(json.dumps(message) + "\n")
 
-    case = Case(**{**request["case"], "shape": tuple(request["case"]["shape"])})
-    serve(request["code"], case, request["threads"], answer)
+    serve(request, answer)
 
 
 if __name__ == "__main__":

@@ -15,23 +15,20 @@ from time import perf_counter
 
 import torch
 
+from wavepipe.propagators.backends.card import Emitted
 from wavepipe.propagators.backends.cuda import Cuda
 from wavepipe.propagators.backends.cuda_compiler import nvrtc_version
-from wavepipe.propagators.backends.cuda_device import CudaDevice
-from wavepipe.propagators.backends.cuda_execution import (
-    CudaExecution,
-    Device,
-    Emitted,
-    Module,
-)
+from wavepipe.propagators.backends.cuda_device import CudaDevice, CudaModule
+from wavepipe.propagators.backends.cuda_execution import CudaExecution
 from wavepipe.propagators.backends.emit_cuda import Tile
 from wavepipe.propagators.backends.sweep import Sweep
 from wavepipe.propagators.errors import BackendError
 from wavepipe.propagators.physics.catalogue import PHYSICS
 from wavepipe.propagators.stencil.inline import inlined
-from wavepipe.propagators.stencil.page import Face, Page
+from wavepipe.propagators.stencil.page import Page
 from wavepipe.propagators.stencil.program import Program
 from wavepipe.propagators.stencil.schedule import phases
+from wavepipe.propagators.stencil.surroundings import Face
 
 ORDER, LAYER = 8, 20
 
@@ -45,15 +42,16 @@ TILES = {
 }
 
 
-class Cut:
-    """A device with one tile, which it refuses where a kernel spills."""
+class Cut(CudaDevice):
+    """A card with one tile, which it refuses where a kernel spills."""
 
-    def __init__(self, device: Device, tile: Tile) -> None:
-        self._device, self._tile = device, tile
+    def __init__(self, device: torch.device, tile: Tile) -> None:
+        super().__init__(device)
+        self._tile = tile
 
-    def module(self, ndim: int, dtype: str, emitted: Emitted) -> Module:
+    def module(self, ndim: int, dtype: str, emitted: Emitted) -> CudaModule:
         """With the tile that was chosen, whatever is asked for."""
-        return self._device.module(ndim, dtype, lambda _: emitted(self._tile))
+        return super().module(ndim, dtype, lambda _: emitted(self._tile))
 
 
 def program_of(physics: str, cells: tuple[int, ...]) -> Program:
@@ -120,7 +118,7 @@ def copy_bandwidth(place: str, size: int) -> float:
 
 
 def rows(
-    physics: str, cells: tuple[int, ...], steps: int, place: str, device: Device
+    physics: str, cells: tuple[int, ...], steps: int, place: str
 ) -> Iterator[dict[str, object]]:
     """A row for each way to cut the work."""
     program = program_of(physics, cells)
@@ -130,7 +128,7 @@ def rows(
         row = {"physics": physics, "cells": program.shape, "tile": repr(tile)}
         try:
             sweep = sweep_of(program, 8 * steps, place)
-            execution = Cuda(4, Cut(device, tile)).start(sweep)
+            execution = Cuda(4, Cut(torch.device(place), tile)).start(sweep)
         except BackendError as error:
             yield {**row, "refused": str(error)}
             continue
@@ -161,10 +159,10 @@ def main() -> None:
     parser.add_argument("--device", default="cuda:0")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    device, found = CudaDevice(torch.device(given.device)), []
+    found = []
     print(torch.cuda.get_device_name(given.device), torch.__version__, "NVRTC", nvrtc_version())
     for physics in given.physics:
-        for row in rows(physics, (given.cells,) * given.axes, given.steps, given.device, device):
+        for row in rows(physics, (given.cells,) * given.axes, given.steps, given.device):
             found.append(row)
             print(*(f"{v:.3g}" if isinstance(v, float) else v for v in row.values()), flush=True)
     if given.json:

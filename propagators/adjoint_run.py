@@ -53,21 +53,20 @@ def powers_of_two(points: Mapping[str, Points], rows: Mapping[str, Tensor]) -> T
         Receivers, and what they hold: (n_steps, n_points of all shots), by name.
     """
     n_shots = len(next(iter(points.values())).first) - 1
-    units = torch.ones(n_shots, dtype=next(iter(rows.values())).dtype)
-    for shot in range(n_shots):
-        largest = 0.0
-        for name, values in rows.items():
-            first, last = points[name].first[shot : shot + 2]
-            if last > first:
-                largest = max(largest, float(values[:, first:last].abs().max()))
-        if 0.0 < largest < math.inf:
-            units[shot] = 2.0 ** math.frexp(largest)[1]
-    return units
+    largest = np.zeros(n_shots)
+    for name, values in rows.items():
+        shots = np.repeat(np.arange(n_shots), np.diff(points[name].first))
+        if len(shots):
+            np.fmax.at(largest, shots, values.abs().amax(dim=0).cpu().double().numpy())
+    counts = (largest > 0.0) & (largest < math.inf)
+    units = np.where(counts, 2.0 ** np.frexp(np.where(counts, largest, 1.0))[1], 1.0)
+    return torch.from_numpy(units).to(next(iter(rows.values())))
 
 
 def by_point(units: Tensor, points: Points) -> Tensor:
     """A value of each shot, (n_shots,), for each of its points."""
-    return units.repeat_interleave(torch.from_numpy(np.diff(points.first)))
+    repeats = torch.from_numpy(np.diff(points.first)).to(units.device)
+    return units.repeat_interleave(repeats, output_size=points.count)
 
 
 def gradient(

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from wavepipe.propagators.acquisition import Acquisition
 from wavepipe.propagators.backends import choose_backend
-from wavepipe.propagators.backends.sweep import Points
+from wavepipe.propagators.backends.sweep import Backend, Points
+from wavepipe.propagators.bandwidths import bandwidth_there
 from wavepipe.propagators.boundary import Boundary
 from wavepipe.propagators.checks import (
     judge_damping,
@@ -22,6 +23,7 @@ from wavepipe.propagators.checks import (
 from wavepipe.propagators.coefficients import MASS_UNIT, coefficients_of
 from wavepipe.propagators.contact_masks import Rows, checked_contacts, contact_rows, short_rows
 from wavepipe.propagators.contacts import judge_contacts
+from wavepipe.propagators.devices import check_amplitudes
 from wavepipe.propagators.domain import Domain, normalised_spacing
 from wavepipe.propagators.earth_models import (
     checked_parameters,
@@ -37,8 +39,9 @@ from wavepipe.propagators.resampling import resampled
 from wavepipe.propagators.sponges import NONE, judge_layers
 from wavepipe.propagators.stability import accurate_time_step
 from wavepipe.propagators.stencil.linearise import SCATTERED, born
-from wavepipe.propagators.stencil.page import Face, Page
+from wavepipe.propagators.stencil.page import Page
 from wavepipe.propagators.stencil.program import Port, Program
+from wavepipe.propagators.stencil.surroundings import Face
 from wavepipe.propagators.storage.policy import Storage, check_losses
 from wavepipe.propagators.time_resampling import (
     TimeGrid,
@@ -92,7 +95,7 @@ class Call:
         for name, positions in asked.receivers.items():
             shift = _port(run.program.outputs, name).shift
             matrix = recording_operator(self.grid, self.options.correct_time_dispersion, shift)
-            samples = resampled(matrix, rows[name])
+            samples = resampled(matrix, rows[name], run.backend.card)
             if name == "pressure":
                 samples = samples * self.pressure_unit
             gathers[name] = samples.T.reshape(asked.n_shots, positions.shape[1], asked.nt)
@@ -128,6 +131,7 @@ def prepare(
     """Check everything a user may get wrong and assemble the propagation."""
     n_shots, ndim = acquisition.n_shots, acquisition.ndim
     earth = checked_parameters(physics.name, models, ndim, n_shots)
+    check_amplitudes(acquisition.amplitudes, earth["vp"], "vp")
     physics.judge(earth)
     check_losses(options.storage, physics.name, lossy=physics.lossy)
     vp = earth["vp"]
@@ -175,8 +179,9 @@ def prepare(
         tuple(acquisition.amplitudes),
         tuple(acquisition.receivers),
     )
+    backend = choose_backend(options.backend, vp.dtype, vp.device)
     amplitudes = {
-        name: _internal(one.to(vp.dtype), grid, domain, program, name, options)
+        name: _internal(one.to(vp.dtype), grid, domain, program, name, options, backend)
         for name, one in acquisition.amplitudes.items()
     }
     frequency = options.boundary.pml_frequency
@@ -191,14 +196,14 @@ def prepare(
         judge_contacts(domain, earth["vs"], sources, receivers)
     propagation = Propagation(
         program=program,
-        backend=choose_backend(options.backend, vp.dtype),
+        backend=backend,
         storage=options.storage,
         time_step=grid.time_step,
-        profiles=domain.profiles(program, grid.time_step, velocity, frequency, vp.dtype),
+        profiles=domain.profiles(program, grid.time_step, velocity, frequency, vp.dtype, vp.device),
         sources=sources,
         receivers=receivers,
         forward_bandwidth=max(
-            bandwidth(rows.detach().T.numpy(), grid.time_step, options.storage.tolerance)
+            bandwidth_there(rows.T, grid.time_step, options.storage.tolerance)
             for rows in amplitudes.values()
         ),
         illuminated=_illuminated(physics, program, options, linearised),
@@ -317,6 +322,7 @@ def _internal(
     program: Program,
     name: str,
     options: Options,
+    backend: Backend,
 ) -> Tensor:
     """Amplitudes of a port on the internal clock, (n_steps, n_sources of all shots)."""
     port = _port(program.inputs, name)
@@ -325,7 +331,7 @@ def _internal(
     per_step = 1.0 if port.factors else grid.time_step
     if port.inner or not port.factors:  # a force or a stress
         per_step /= MASS_UNIT
-    return resampled(matrix, rows) * (per_step / domain.cell_volume)
+    return resampled(matrix, rows, backend.card) * (per_step / domain.cell_volume)
 
 
 def _port(ports: Sequence[Port], name: str) -> Port:

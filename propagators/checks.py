@@ -14,6 +14,7 @@ from torch import Tensor
 
 from wavepipe.propagators.axes import axis_name, face_names
 from wavepipe.propagators.boundary import Boundary
+from wavepipe.propagators.devices import on_host
 from wavepipe.propagators.errors import DispersionError, GeometryError, ModelError, OptionError
 from wavepipe.propagators.interpolation import HALF_WIDTH, ON_GRID
 from wavepipe.propagators.stability import DispersionWarning, Wave, check_dispersion
@@ -39,7 +40,7 @@ def to_the_user() -> int:
 
 def as_positions(positions: ArrayLike, what: str) -> NDArray[np.float64]:
     """Positions as (n_shots, n, ndim) float64."""
-    array = np.asarray(positions, dtype=np.float64)
+    array = np.asarray(on_host(positions), dtype=np.float64)
     if array.ndim != 3 or array.shape[-1] not in (2, 3):
         raise GeometryError(
             f"{what} positions have shape {array.shape}; they must be (n_shots, n, ndim) in "

@@ -43,7 +43,7 @@ def contact_rows(vs: Tensor) -> Rows:
     for axis in range(1, water.ndim):
         n = water.shape[axis]
         changes = water.narrow(axis, 1, n - 1) != water.narrow(axis, 0, n - 1)
-        rows = changes.movedim(1, 0).flatten(1).any(dim=1)
+        rows = changes.movedim(1, 0).flatten(1).any(dim=1).cpu()
         found[: len(rows)] |= rows
         found[len(found) - len(rows) :] |= rows
     places = found.nonzero()
@@ -109,9 +109,9 @@ def contact_masks(domain: Domain, vs: Tensor, rows: Rows | None) -> dict[str, Te
         for axis in pair:
             for cells in (k for k in range(-reach, reach + 1) if k):
                 mask = torch.maximum(mask, 1.0 - beside(solid, axis, cells))
-        mask = mask * solid * _within(domain, rows)
+        mask = mask * solid * _within(domain, rows).to(mask.device)
         for axis in pair:
-            mask = mask * _beyond_closures(domain, axis)
+            mask = mask * _beyond_closures(domain, axis).to(mask.device)
         found[contact_name(pair, domain.ndim)] = mask
     return found
 

@@ -35,7 +35,7 @@ def water_on_grid(domain: Domain, vs: Tensor) -> NDArray[np.bool_] | None:
     still = vs.detach() == 0
     if still.all():
         return None
-    found: NDArray[np.bool_] = domain.extended(still.to(vs.dtype)).numpy() > 0
+    found: NDArray[np.bool_] = domain.extended(still.to(vs.dtype)).cpu().numpy() > 0
     return found
 
 

@@ -161,7 +161,7 @@ def _sums(field: Tensor, axis: int, n: int, *, half: bool = False) -> Iterator[T
     """
     length, low = field.shape[axis], n - 1 + half
     first, last = field.narrow(axis, 0, 1), field.narrow(axis, length - 1, 1)
-    # Shifted views of one longer array: gathering along the fastest axis takes ten times as long.
+    # Shifted views of one longer array: gathering along the fastest axis is slow.
     longer = torch.cat([*[first] * low, field, *[last] * (n - half)], dim=axis)
     for k in range(1, n + 1):
         after, before = n - 1 + k, n - k

@@ -20,8 +20,9 @@ from wavepipe.propagators.interpolation import FaceKind, divided_by_norm, point_
 from wavepipe.propagators.stability import check_time_step, stable_time_step
 from wavepipe.propagators.stencil.derivatives import ORDERS
 from wavepipe.propagators.stencil.one_sided import closed_gain, one_sided
-from wavepipe.propagators.stencil.page import Face, Page
+from wavepipe.propagators.stencil.page import Page
 from wavepipe.propagators.stencil.program import Program
+from wavepipe.propagators.stencil.surroundings import Face
 
 VECTOR = 16
 """Slabs along the fastest axis begin and end at multiples of this many cells: no remainder."""
@@ -169,9 +170,10 @@ class Domain:
         velocity: float,
         frequency: float,
         dtype: torch.dtype,
+        device: torch.device,
     ) -> dict[str, Tensor]:
         """Profiles of the program by name, each as long as its axis; read-only."""
-        return _profiles(
+        found = _profiles(
             program,
             self.widths,
             self.spacing,
@@ -181,6 +183,7 @@ class Domain:
             float(frequency),
             dtype,
         )
+        return {name: values.to(device) for name, values in found.items()}
 
     def points(
         self, positions: NDArray[np.float64], half: Sequence[int] = (), *, enters: str = ""

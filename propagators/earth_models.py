@@ -9,7 +9,8 @@ from torch import Tensor
 
 from wavepipe.propagators.checks import as_batch, described, to_the_user
 from wavepipe.propagators.contrasts import contrast_velocity
-from wavepipe.propagators.errors import ModelError, OptionError
+from wavepipe.propagators.devices import check_device
+from wavepipe.propagators.errors import ModelError
 from wavepipe.propagators.physics.names import PARAMETERS, UNITS
 from wavepipe.propagators.stability import SAFETY
 
@@ -43,7 +44,7 @@ def checked_parameters(
         One is missing or too many, is no tensor, has a value that cannot be or a shape or dtype
         that is not the others'.
     OptionError
-        A tensor that is not on the CPU.
+        Tensors on different devices, or on one that does not propagate.
     """
     names = PARAMETERS[physics]
     if not isinstance(models, Mapping) or set(models) != set(names):
@@ -56,6 +57,7 @@ def checked_parameters(
     for name in names:
         model = models[name]
         _check_tensor(model, name)
+        check_device(model, name, models[first], first)
         if model.dtype != models[first].dtype:
             raise ModelError(
                 f"{name} is {model.dtype} but {first} {models[first].dtype}; give the parameters "
@@ -170,6 +172,7 @@ def checked_scatter(
         one, like = scatter[name], earth[name]
         if not isinstance(one, Tensor):
             raise ModelError(f"the scatter of {name} must be a torch tensor, not {described(one)}.")
+        check_device(one, f"the scatter of {name}", like, name)
         batch = as_batch(one, ndim, n_shots, f"the scatter of {name}")
         if batch.shape[1:] != like.shape[1:]:
             raise ModelError(
@@ -237,10 +240,6 @@ def _check_tensor(model: object, name: str) -> None:
     if not isinstance(model, Tensor) or model.dtype not in (torch.float32, torch.float64):
         raise ModelError(
             f"{name} must be a torch tensor of float32 or float64, not {described(model)}."
-        )
-    if model.device.type != "cpu":
-        raise OptionError(
-            f"{name} is on device {model.device}; propagation runs on the CPU: {name}.cpu()."
         )
 
 

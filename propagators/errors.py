@@ -43,5 +43,9 @@ class BackendError(WavepipeError, RuntimeError):
     """A back-end is not available here or its compiler failed."""
 
 
+class CardMemoryError(WavepipeError, MemoryError):
+    """A batch of shots does not fit into a card's memory."""
+
+
 class WavefieldError(WavepipeError, ArithmeticError):
     """The wavefield became NaN or infinite."""

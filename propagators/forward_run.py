@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from wavepipe.propagators.backends.sweep import Injection, Sweep
+from wavepipe.propagators.backends.sweep import Injection, Points, Sweep
+from wavepipe.propagators.bandwidths import bandwidth_there
 from wavepipe.propagators.checks import to_the_user
 from wavepipe.propagators.errors import StorageError
 from wavepipe.propagators.illumination import Illumination
@@ -17,7 +19,6 @@ from wavepipe.propagators.stencil.linearise import SCATTERED, stored_name, with_
 from wavepipe.propagators.stencil.storing import storing
 from wavepipe.propagators.storage.keeping import Keeper, Kept, keep
 from wavepipe.propagators.storage.policy import largest_stride
-from wavepipe.propagators.time_resampling import bandwidth
 
 if TYPE_CHECKING:
     from wavepipe.propagators.propagation import Propagation
@@ -87,8 +88,8 @@ def with_enough_snapshots(
     if stride == 1:
         return keeper
     found = max(
-        bandwidth(
-            rows.numpy().T[np.diff(call.receivers[name].rowptr) > 0],
+        bandwidth_there(
+            present(rows, call.receivers[name]).T,
             call.time_step,
             call.storage.tolerance,
         )
@@ -116,6 +117,12 @@ def with_enough_snapshots(
     return keep_wavefield(call, sweep, wanted, found).keeper
 
 
+def present(rows: Tensor, points: Points) -> Tensor:
+    """Columns of the points that are on the grid, (n_steps, n)."""
+    there = torch.from_numpy(np.flatnonzero(np.diff(points.rowptr)))
+    return rows[:, there.to(rows.device)]
+
+
 def _illumination(call: "Propagation", sweep: Sweep, sums: tuple[str, ...]) -> Illumination | None:
     """What adds up the energy of the illuminated sums, if they are stored."""
     names = {
@@ -125,4 +132,4 @@ def _illumination(call: "Propagation", sweep: Sweep, sums: tuple[str, ...]) -> I
     }
     if not names or not names <= set(sums):
         return None
-    return Illumination(tuple(names), sweep.sampled or sweep.program, sweep.n_shots, sweep.dtype)
+    return Illumination(tuple(names), sweep.sampled or sweep.program, sweep)

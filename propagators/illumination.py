@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from wavepipe.propagators.backends.sweep import History
+from wavepipe.propagators.backends.sweep import History, Sweep
 from wavepipe.propagators.stencil.program import Program
 
 
@@ -18,16 +18,18 @@ class Illumination:
         Of the sums.
     program
         The step that stores them: beyond a sum's box nothing is written.
+    sweep
+        Whose shots they are.
     """
 
-    def __init__(
-        self, names: Sequence[str], program: Program, n_shots: int, dtype: torch.dtype
-    ) -> None:
+    def __init__(self, names: Sequence[str], program: Program, sweep: Sweep) -> None:
         boxes = {name: program.fields[name] for name in sorted(names)}
         self._inside = {
             name: (slice(None), *(slice(lo, hi) for lo, hi in box)) for name, box in boxes.items()
         }
-        self._energy = torch.zeros(n_shots, *program.shape, dtype=dtype)
+        self._energy = torch.zeros(
+            sweep.n_shots, *program.shape, dtype=sweep.dtype, device=sweep.device
+        )
 
     def look(self, history: History, n_slots: int) -> None:
         """Add the first slots of a part of the history."""

@@ -7,13 +7,13 @@ from math import prod
 
 import torch
 
-from wavepipe.propagators.backends.c import state_bytes
-from wavepipe.propagators.backends.layout import layouts, rounded
+from wavepipe.propagators.backends.layout import layouts, rounded, state_bytes
 from wavepipe.propagators.boundary import Boundary
 from wavepipe.propagators.contact_masks import NOWHERE, Rows, short_rows
 from wavepipe.propagators.domain import Domain, normalised_spacing
 from wavepipe.propagators.physics.catalogue import known_physics
 from wavepipe.propagators.stencil.adjoint import adjoint
+from wavepipe.propagators.stencil.inline import inlined
 from wavepipe.propagators.stencil.linearise import SCATTERED, stored_name
 from wavepipe.propagators.stencil.linearise import born as linearised
 from wavepipe.propagators.stencil.program import Program
@@ -141,36 +141,43 @@ def plan_call(
     itemsize = {"float32": 4, "float64": 8}[dtype]
     cells = prod(domain.shape)
     traces = grid.n_steps * n_shots * (n_receivers + 1) * itemsize
-    # The earth model continued into the layers, its coefficients, and their chain.
-    models = 3 * len(found.parameters) * cells * n_shots * itemsize
-    forward = _array_bytes(program, n_shots, itemsize)
+    memory_of = partial(
+        _array_bytes, n_shots=n_shots, itemsize=itemsize, repeated=found.repeated(domain.free)
+    )
+    # Beside a sweep's own arrays, coefficients remain as torch made them, and how it did so.
+    followed = tuple(wanted) if gradient else ()
+    made = int(found.chain(followed, domain.free) * cells) * n_shots * itemsize
     if not gradient:
-        return CallPlan(step, grid.n_steps, 0, cells, 0, 0, forward + models + 2 * traces)
+        total = memory_of(inlined(program)) + made + 2 * traces
+        return CallPlan(step, grid.n_steps, 0, cells, 0, 0, total)
     reaches = adjoint_frequency or ADJOINT_ALLOWANCE * max_frequency
     stride = storage.stride
     if stride == "auto":
         stride = largest_stride(step, max_frequency, reaches)
     run = storing(turned, arrays, silent=born)
+    forward = memory_of(run.step, run.sampled)
     slot = (*domain.shape[:-1], rounded(domain.shape[-1], itemsize))
     history = HistoryShape(run.sums, n_shots, slot, getattr(torch, dtype), stride, grid.n_steps)
     edges = partial(boundary_shape, run.step, run.sampled, history)
     choice = choose(storage, history, state_bytes([program], n_shots, itemsize), edges)
-    backward = _array_bytes(adjoint(turned, arrays, sources=False).program, n_shots, itemsize)
+    backward = memory_of(adjoint(turned, arrays, sources=False).program)
     backward += (len(arrays) + born) * cells * n_shots * itemsize
     if choice.method == "recompute":
         backward += forward
     elif choice.method == "boundary":
         way = retraced(run.step, run.sampled, run.sums)
-        backward += _array_bytes(way.back_sampled, n_shots, itemsize)
-    peak = choice.memory + max(forward, backward) + models + 3 * traces
+        backward += memory_of(way.back_sampled)
+    peak = choice.memory + max(forward, backward) + made + 3 * traces
     return CallPlan(step, grid.n_steps, stride, cells, choice.memory, choice.disk, peak, choice)
 
 
-def _array_bytes(program: Program, n_shots: int, itemsize: int) -> int:
-    """Memory of a sweep's fields and coefficients; stored sums are the history's."""
-    sizes = layouts([program], (), itemsize)
+def _array_bytes(*programs: Program, n_shots: int, itemsize: int, repeated: frozenset[str]) -> int:
+    """Memory of the fields and coefficients of a sweep's steps; stored sums are the history's."""
+    sizes = layouts(programs, (), itemsize)
     return sum(
         layout.size * n_shots * itemsize
         for name, layout in sizes.items()
-        if not name.startswith(stored_name("")) and name not in program.strips
+        if not name.startswith(stored_name(""))
+        and all(name not in program.strips for program in programs)
+        and name not in repeated
     )

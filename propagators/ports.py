@@ -61,7 +61,7 @@ def checked_moment(tensors: ArrayLike | Tensor, n_shots: int, n_sources: int, nd
     GeometryError
         Another shape, values that are not finite, a tensor that is not symmetric.
     """
-    moment = torch.as_tensor(tensors)
+    moment = torch.as_tensor(tensors).cpu()
     if moment.requires_grad:
         raise OptionError(
             "moment tensors require a gradient, which there is for amplitudes only: give the "

@@ -96,7 +96,7 @@ class _Propagate(torch.autograd.Function):
         elif not unseen:
             result = call.backend.run(sweep)
         recorded = {
-            name: torch.zeros(sweep.n_steps, points.count, dtype=sweep.dtype)
+            name: torch.zeros(sweep.n_steps, points.count, dtype=sweep.dtype, device=sweep.device)
             if result is None or unseen
             else result.recorded[name]
             for name, points in call.receivers.items()

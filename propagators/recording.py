@@ -23,7 +23,7 @@ class RunInfo:
     compression: str
     """The codec of the snapshots."""
     backend: str
-    """``c`` or ``reference``."""
+    """``c``, ``cuda`` or ``reference``."""
     bytes: int
     """Memory of the kept wavefield, buffers included."""
     disk_bytes: int

@@ -59,7 +59,7 @@ def scalar(
         Remove the second-order error of the time stepping.
     storage
         How the forward wavefield is kept for the gradient of `vp`.
-    backend : {"auto", "c", "reference"}
+    backend : {"auto", "c", "cuda", "reference"}
     illumination
         Also return the source's illumination of the model (with a gradient only).
 

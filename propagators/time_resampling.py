@@ -35,7 +35,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import fft, sparse
 
 from wavepipe.propagators.errors import OptionError
@@ -245,6 +245,13 @@ def bandwidth(samples: ArrayLike, dt: float, tolerance: float) -> float:
     for first in range(0, len(signals), rows):
         transformed = fft.rfft(signals[first : first + rows], length, axis=-1)
         energy += np.sum(transformed.real**2 + transformed.imag**2, axis=0)
+    return highest_frequency(energy, length, dt, tolerance)
+
+
+def highest_frequency(
+    energy: NDArray[np.float64], length: int, dt: float, tolerance: float
+) -> float:
+    """`bandwidth` from the energy at each frequency of a transform of `length` samples."""
     total = energy.sum()
     if total == 0.0 or not np.isfinite(total):
         return 0.0

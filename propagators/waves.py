@@ -89,7 +89,7 @@ def propagate(
         Remove the second-order error of the time stepping. With losses short steps take its place.
     storage
         How the forward wavefield is kept for the gradient of the earth model.
-    backend : {"auto", "c", "reference"}
+    backend : {"auto", "c", "cuda", "reference"}
     illumination
         Also return the source's illumination of the model (with a gradient only).
     reference_frequency : Hz

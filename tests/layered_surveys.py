@@ -2,8 +2,9 @@
 
 import numpy as np
 import torch
+from waves import quiet
 
-from wavepipe.propagators import Boundary
+from wavepipe.propagators import Boundary, acquisition, scalar
 from wavepipe.propagators.wavelets import ricker
 
 DT, NT, PEAK, SPACING = 1e-3, 600, 12.0, 10.0
@@ -29,3 +30,15 @@ def survey(dtype=torch.float32):
 def error(found, expected):
     """Relative, root mean square."""
     return float((found - expected).norm() / expected.norm())
+
+
+def gradients_where_one_wave_is_nan(monkeypatch, storage):
+    """Of two shots in models of their own; the first has NaN in its wavelet, past the checks."""
+    monkeypatch.setattr(acquisition, "checked_amplitudes", lambda amplitudes, *_: amplitudes)
+    vp, settings = survey()
+    settings["source_amplitudes"][0, 0, NT // 3] = float("nan")
+    model = vp.expand(2, -1, -1).clone().requires_grad_()
+    with quiet():
+        gather = scalar(model, SPACING, DT, time_step=DT, storage=storage, **settings)["pressure"]
+        gather.backward(torch.linspace(0, 1, NT).expand_as(gather))
+    return model.grad

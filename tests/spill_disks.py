@@ -44,10 +44,14 @@ def some_records(n: int, size: int, seed: int = 0) -> NDArray[np.uint8]:
     return np.random.default_rng(seed).integers(0, 256, (n, size), dtype=np.uint8)
 
 
+def put(file: SpillFile, record: int, data: NDArray[np.uint8]) -> None:
+    with file.writing(record) as memory:
+        memory[:] = data
+
+
 def read(file: SpillFile, record: int) -> NDArray[np.uint8]:
-    out = np.empty(file.record_bytes, np.uint8)
-    file.get(record, out)
-    return out
+    with file.reading(record) as memory:
+        return memory.copy()
 
 
 def kept(kind: Callable[[Path, int], Disk], made: list[Any]) -> Callable[[Path, int], Disk]:

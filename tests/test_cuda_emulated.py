@@ -5,6 +5,7 @@ between the threads of a launch, which run one after the other.
 """
 
 import pytest
+import test_executions
 import torch
 from conformance_exactness import F32, F64, ROUNDING, Exactness
 from emulated_cuda import emulated, find_compiler
@@ -27,8 +28,8 @@ def emulation(monkeypatch):
 
 
 def use(patch: pytest.MonkeyPatch, tile: Tile | None = None) -> None:
-    def choose(name, dtype):
-        return emulated(dtype, tile) if name == "c" else choose_backend(name, dtype)
+    def choose(name, dtype, device):
+        return emulated(dtype, tile) if name == "c" else choose_backend(name, dtype, device)
 
     patch.setattr(call, "choose_backend", choose)
 
@@ -77,6 +78,15 @@ def test_no_tile_and_no_column_changes_a_bit(ndim, monkeypatch):
         monkeypatch.setattr(cuda_execution, "BLOCK", planes)
         for name, one in results(RandomSurvey("scalar", ndim, "z0", 4, F64, nt=8)).items():
             assert torch.equal(one, expected[name]), (tile, name)
+
+
+@pytest.mark.parametrize("block", [4, 64])
+def test_stretches_and_restored_states_change_no_bit(block, monkeypatch):
+    """In blocks of steps that are recorded once, with every window elsewhere in memory."""
+    monkeypatch.setattr(cuda_execution, "BLOCK", block)
+    monkeypatch.setitem(test_executions.BACKENDS, "cuda", emulated(F64))
+    test_executions.test_stretches_and_restored_states_change_no_bit("scalar", "cuda")
+    test_executions.test_slots_that_are_not_there_are_refused("cuda")
 
 
 def test_a_shot_has_the_same_bits_alone_and_among_others():

@@ -1,21 +1,24 @@
 """Where there is no card, or one that cannot be used: a message that offers the processor."""
 
+import subprocess
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
+from card import a_card
 from conformance_exactness import F32
 from emitted_cuda import source, sweeps
-from emulated_cuda import EmulatedDevice
+from emulated_cuda import EmulatedCard
+from random_surveys import RandomSurvey
 
 from wavepipe.propagators.backends import cuda_compiler, cuda_device, cuda_execution
 from wavepipe.propagators.backends.cuda_compiler import Build, Usage, fitting, nvrtc_version
 from wavepipe.propagators.backends.cuda_device import CudaDevice
 from wavepipe.propagators.backends.cuda_execution import CudaExecution
 from wavepipe.propagators.backends.emit_cuda import CudaSource, Tile, tiles
-from wavepipe.propagators.errors import BackendError
+from wavepipe.propagators.errors import BackendError, OptionError
 
 CARD = torch.device("cuda:0")
 
@@ -29,7 +32,8 @@ def test_no_card_is_an_error_that_offers_the_processor(monkeypatch):
 
 def test_no_nvrtc_is_an_error_that_names_what_to_install(monkeypatch):
     """cuda.bindings is not installed."""
-    monkeypatch.setitem(sys.modules, "cuda", None)
+    for name in ("cuda", "cuda.bindings"):
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(BackendError, match=r"NVRTC is not there.*wavepipe\[cuda\]"):
         nvrtc_version.__wrapped__()
 
@@ -58,6 +62,7 @@ def test_the_first_tile_that_spills_nothing_is_taken(monkeypatch, tmp_path):
     monkeypatch.setattr(cuda_compiler, "build", build)
     assert fitting(candidates, "sm_90") == (candidates[1], b"b")
     monkeypatch.setattr(cuda_compiler, "build", None)
+    cuda_compiler._machine_code.cache_clear()  # as in another process
     assert fitting(candidates, "sm_90") == (candidates[1], b"b")
     with pytest.raises(BackendError, match="spill registers"):
         fitting(candidates[:1], "sm_90")
@@ -68,7 +73,61 @@ def test_grids_too_large_for_short_numbers_are_refused(monkeypatch):
     sweep = sweeps("scalar", 2, "z0", 4, F32)["forward"]
     monkeypatch.setattr(cuda_execution, "MOST_CELLS", 1000)
     with pytest.raises(BackendError, match="cells with its layers; a kernel counts up to 1000"):
-        CudaExecution(replace(sweep, history=None, sampled=None), EmulatedDevice())
+        CudaExecution(replace(sweep, history=None, sampled=None), EmulatedCard())
+
+
+@pytest.mark.parametrize(
+    ("free", "way"), [(10, "smaller aperture"), (1 << 20, r"Propagate \d+ at once at most")]
+)
+def test_a_batch_that_does_not_fit_is_told_what_would(free, way, monkeypatch):
+    """And the error is one of memory, for which a pipeline splits the batch."""
+    sweep = sweeps("scalar", 2, "z0", 4, F32)["forward"]
+    card = EmulatedCard()
+    monkeypatch.setattr(card, "free_memory", lambda: free)
+
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("no memory")
+
+    monkeypatch.setattr(cuda_execution, "_allocated", full)
+    with pytest.raises(MemoryError, match=rf"2 shots on \d+ x \d+ cells do not fit.*{way}"):
+        CudaExecution(replace(sweep, history=None, sampled=None), card)
+
+
+def test_tensors_on_different_devices_are_refused():
+    """Whatever is not where the earth model is; the message says how to move it."""
+    survey = RandomSurvey("elastic", 2, nt=4)
+    with a_card() as card:
+        there = {name: one.to(card) for name, one in survey.models.items()}
+        with pytest.raises(OptionError, match=r"vs is on device cpu but vp on meta.*\.to\("):
+            survey.record({**survey.models, "vp": there["vp"]})
+        with pytest.raises(OptionError, match=r"the amplitude of source .* is on device cpu"):
+            survey.record(there)
+        moved = {name: one.to(card) for name, one in survey.amplitudes.items()}
+        with pytest.raises(OptionError, match="the scatter of vp is on device cpu but vp on meta"):
+            survey.record(there, moved, {"vp": survey.models["vp"]}, backend="cuda")
+        with pytest.raises(OptionError, match=r"backend 'c' runs on the CPU.*\.cpu\(\)"):
+            survey.record(there, moved, backend="c")
+    with pytest.raises(OptionError, match=r"backend 'cuda' runs where the tensors are.*\.cuda\("):
+        survey.record(backend="cuda")
+
+
+def test_a_device_that_does_not_propagate_is_refused():
+    """Such as torch's own `meta`, which has no memory."""
+    survey = RandomSurvey("scalar", 2, nt=4)
+    models = {name: one.to("meta") for name, one in survey.models.items()}
+    with pytest.raises(OptionError, match="vp is on device meta; waves propagate on the CPU or"):
+        survey.record(models)
+
+
+def test_importing_and_planning_need_nothing_of_cuda():
+    """Neither its packages nor a driver."""
+    code = (
+        "import sys; sys.modules['cuda'] = None\n"
+        "import torch, wavepipe.propagators.planning, wavepipe.propagators.storage.keeping\n"
+        "import wavepipe.propagators.backends.cuda_device, wavepipe.propagators.call\n"
+        "assert not torch.cuda.is_initialized()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_one_source_serves_every_size():

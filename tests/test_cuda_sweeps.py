@@ -6,7 +6,7 @@ import pytest
 import torch
 from conformance_exactness import F32, F64, ROUNDING
 from emitted_cuda import sweeps
-from emulated_cuda import EmulatedDevice, find_compiler
+from emulated_cuda import EmulatedCard, find_compiler
 from torch.nn import functional
 from waves import relative
 
@@ -27,7 +27,7 @@ PLACES = [
 
 
 def backend_of(place: str, dtype: torch.dtype) -> Backend:
-    device = EmulatedDevice() if place == "cpu" else CudaDevice(torch.device(place))
+    device = EmulatedCard() if place == "cpu" else CudaDevice(torch.device(place))
     return Cuda(dtype.itemsize, device)
 
 

@@ -20,13 +20,12 @@ from wavepipe.propagators.storage.scratch import Scratch, default_folder, sweep
 OWNER = """
 import os, sys
 from pathlib import Path
-import numpy as np
 from wavepipe.propagators.storage.scratch import Scratch, sweep
 from wavepipe.propagators.storage.spill import SpillFile
 scratch = Scratch(Path(sys.argv[1]))
 (scratch.path / "left").write_bytes(bytes(1000))
 file = SpillFile(scratch.path, 4, 1 << 20)
-file.put(0, np.zeros(1 << 20, np.uint8))
+with file.writing(0) as memory: memory[:] = 0
 print(scratch.path, flush=True)
 """
 
@@ -98,7 +97,7 @@ def test_a_fork_leaves_its_parents_folder(tmp_path: Path) -> None:
         "child = os.fork()\n"
         "if child == 0: sys.exit(0)\n"
         "os.waitpid(child, 0)\n"
-        "file.put(1, np.ones(1 << 20, np.uint8))\n"
+        "with file.writing(1) as memory: memory[:] = 1\n"
         "print(scratch.path.is_dir(), flush=True)"
     )
     command = [sys.executable, "-c", OWNER + forked, str(tmp_path)]

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from spill_disks import (
     failing,
     kept,
     open_files,
+    put,
     read,
     some_records,
     threads,
@@ -48,9 +50,9 @@ def test_a_disk_that_fails_while_written_stops_the_caller(
 ) -> None:
     def run() -> None:
         disk = failing("write", code, at=5)
-        with SpillFile(tmp_path, 30, BLOCK, buffers=buffers, disk=disk) as file:
+        with closing(SpillFile(tmp_path, 30, BLOCK, buffers=buffers, disk=disk)) as file:
             for i, record in enumerate(some_records(30, BLOCK)):
-                file.put(i, record)
+                put(file, i, record)
 
     with pytest.raises(StorageError, match=says):
         run()
@@ -58,7 +60,7 @@ def test_a_disk_that_fails_while_written_stops_the_caller(
 
 def test_a_disk_that_fails_at_the_last_record_says_so_in_close(tmp_path: Path) -> None:
     file = SpillFile(tmp_path, 1, BLOCK, disk=failing("write", errno.EIO, at=0))
-    file.put(0, some_records(1, BLOCK)[0])
+    put(file, 0, some_records(1, BLOCK)[0])
     threads()[0].join(PATIENCE)
     with pytest.raises(StorageError, match="Input/output error"):
         file.close()
@@ -67,12 +69,12 @@ def test_a_disk_that_fails_at_the_last_record_says_so_in_close(tmp_path: Path) -
 
 def test_an_error_is_raised_by_every_later_call(tmp_path: Path) -> None:
     record = some_records(1, BLOCK)[0]
-    with SpillFile(tmp_path, 3, BLOCK, disk=failing("write", errno.EIO, at=0)) as file:
-        file.put(0, record)
+    with closing(SpillFile(tmp_path, 3, BLOCK, disk=failing("write", errno.EIO, at=0))) as file:
+        put(file, 0, record)
         threads()[0].join(PATIENCE)
         for _ in range(2):
             with pytest.raises(StorageError, match="is lost"):
-                file.put(1, record)
+                put(file, 1, record)
             with pytest.raises(StorageError, match="is lost"):
                 read(file, 0)
 
@@ -81,9 +83,9 @@ def test_an_error_is_raised_by_every_later_call(tmp_path: Path) -> None:
 def test_a_disk_that_fails_while_read_stops_the_caller(tmp_path: Path, buffers: int) -> None:
     records = some_records(30, BLOCK)
     disk = failing("read", errno.EIO, at=11)
-    with SpillFile(tmp_path, 30, BLOCK, buffers=buffers, disk=disk) as file:
+    with closing(SpillFile(tmp_path, 30, BLOCK, buffers=buffers, disk=disk)) as file:
         for i, record in enumerate(records):
-            file.put(i, record)
+            put(file, i, record)
         right = []
 
         def back() -> None:
@@ -110,9 +112,9 @@ def test_wrong_bytes_on_disk_are_never_returned(
     records = some_records(12, BLOCK)
 
     def run() -> None:
-        with SpillFile(tmp_path, 12, BLOCK, buffers=2, disk=kind) as file:
+        with closing(SpillFile(tmp_path, 12, BLOCK, buffers=2, disk=kind)) as file:
             for i, record in enumerate(records):
-                file.put(i, record)
+                put(file, i, record)
             for i in reversed(range(12)):
                 np.testing.assert_array_equal(read(file, i), records[i])
 
@@ -142,9 +144,9 @@ def test_an_exception_in_the_caller_leaves_nothing(tmp_path: Path) -> None:
     """Also with writes that wait for the disk."""
 
     def run() -> None:
-        with SpillFile(tmp_path, 9, BLOCK, disk=SlowDisk) as file:
+        with closing(SpillFile(tmp_path, 9, BLOCK, disk=SlowDisk)) as file:
             for i, record in enumerate(some_records(9, BLOCK)):
-                file.put(i, record)
+                put(file, i, record)
                 if i == 3:
                     raise ZeroDivisionError
 
@@ -155,14 +157,14 @@ def test_an_exception_in_the_caller_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_an_exception_while_a_record_is_filled_gives_the_buffer_back(tmp_path: Path) -> None:
-    with SpillFile(tmp_path, 2, BLOCK, buffers=1) as file:
+    with closing(SpillFile(tmp_path, 2, BLOCK, buffers=1)) as file:
         for _ in range(3):
             with pytest.raises(ZeroDivisionError), file.writing(0):
                 raise ZeroDivisionError
         with pytest.raises(StorageError, match="never written"):
             read(file, 0)
         for _ in range(3):
-            file.put(1, some_records(1, BLOCK)[0])
+            put(file, 1, some_records(1, BLOCK)[0])
             with pytest.raises(ZeroDivisionError), file.reading(1):
                 raise ZeroDivisionError
         np.testing.assert_array_equal(read(file, 1), some_records(1, BLOCK)[0])
@@ -170,7 +172,7 @@ def test_an_exception_while_a_record_is_filled_gives_the_buffer_back(tmp_path: P
 
 def test_a_file_without_references_is_gone(tmp_path: Path) -> None:
     file = SpillFile(tmp_path, 3, BLOCK)
-    file.put(0, some_records(1, BLOCK)[0])
+    put(file, 0, some_records(1, BLOCK)[0])
     assert threads()
     assert len(open_files()) == 1
     del file
@@ -182,11 +184,11 @@ def test_a_closed_file_says_so_also_to_those_who_wait(tmp_path: Path) -> None:
     made: list[GatedDisk] = []
     record, errors = some_records(1, BLOCK)[0], []
     file = SpillFile(tmp_path, 3, BLOCK, buffers=1, disk=kept(GatedDisk, made))
-    file.put(0, record)
+    put(file, 0, record)
 
     def wait() -> None:
         try:
-            file.put(1, record)
+            put(file, 1, record)
         except StorageError as error:
             errors.append(error)
 
@@ -259,7 +261,8 @@ def test_a_limit_on_the_size_of_files_is_known_before_the_run(tmp_path: Path) ->
 def test_a_process_that_ends_in_any_way_leaves_no_file(tmp_path: Path, end: str) -> None:
     ended = child(
         "file = SpillFile(Path(sys.argv[1]), 9, 1 << 20)\n"
-        "for i in range(9): file.put(i, np.zeros(1 << 20, np.uint8))\n" + end,
+        "for i in range(9):\n"
+        "    with file.writing(i) as memory: memory[:] = 0\n" + end,
         tmp_path,
     )
     assert (ended.returncode == 0) == (end == "")

@@ -11,49 +11,28 @@ from torch import Tensor
 from wavepipe.propagators.backends.compiler import load
 from wavepipe.propagators.backends.division import divided
 from wavepipe.propagators.backends.emit_c import emit
+from wavepipe.propagators.backends.heap import make_room
 from wavepipe.propagators.backends.layout import (
     layouts,
     rounded,
     vector_length,
 )
-from wavepipe.propagators.backends.ports import Arrays, box_of, port_structs
-from wavepipe.propagators.backends.sweep import History, Sweep, SweepResult, numpy_type
-from wavepipe.propagators.stencil.program import Program, lasting
+from wavepipe.propagators.backends.ports import Arrays, port_structs
+from wavepipe.propagators.backends.sweep import History, Memory, Sweep, SweepResult, numpy_type
+from wavepipe.propagators.backends.vectorised import Vectorised
+from wavepipe.propagators.stencil.program import lasting, swapped_places
 
 _C_NAMES = {torch.float32: "float", torch.float64: "double"}
 
 
-class Compiled:
+class Compiled(Vectorised):
     """Emitted C; threads over shots where there are enough of them, over the grid otherwise."""
 
     name = "c"
 
-    def __init__(self, itemsize: int) -> None:
-        self._itemsize = itemsize
-
-    def padded(self, cells: int) -> int:
-        """Rows of a history slot are whole vectors."""
-        return rounded(cells, self._itemsize)
-
-    def run(self, sweep: Sweep) -> SweepResult:
-        """All steps of a sweep, without the GIL."""
-        execution = self.start(sweep)
-        execution.advance(0, sweep.n_steps)
-        return execution.result()
-
     def start(self, sweep: Sweep) -> "CompiledExecution":
-        """A sweep in front of its first step."""
+        """A sweep in front of its first step; its steps are made without the GIL."""
         return CompiledExecution(sweep)
-
-    def state_bytes(self, sweep: Sweep) -> int:
-        """Lasting fields with their halos, in whole cache lines."""
-        return state_bytes(sweep.programs, sweep.n_shots, self._itemsize)
-
-
-def state_bytes(programs: Sequence[Program], n_shots: int, itemsize: int) -> int:
-    """Fields that live between the steps of some programs that share them, of all shots."""
-    layout = layouts(programs, (), itemsize)
-    return sum(rounded(layout[n].size, itemsize) for n in lasting(programs)) * n_shots * itemsize
 
 
 class CompiledExecution:
@@ -103,12 +82,12 @@ class CompiledExecution:
         """Lasting fields with their halos."""
         return sum(self._arrays.memory[name].nbytes for name in lasting(self._sweep.programs))
 
-    def save(self, memory: NDArray[np.uint8]) -> None:
+    def save(self, memory: Memory) -> None:
         """See `Execution`."""
         for array, part in self._parts(memory):
             np.copyto(part, array)
 
-    def restore(self, memory: NDArray[np.uint8], step: int) -> None:
+    def restore(self, memory: Memory, step: int) -> None:
         """See `Execution`."""
         self._step = step
         for array, part in self._parts(memory):
@@ -118,12 +97,10 @@ class CompiledExecution:
         """See `Execution`."""
         return SweepResult(self._recorded, _results(self._sweep, self._arrays, self._step))
 
-    def _parts(
-        self, memory: NDArray[np.uint8]
-    ) -> Iterator[tuple[NDArray[np.generic], NDArray[np.generic]]]:
+    def _parts(self, memory: Memory) -> Iterator[tuple[NDArray[np.generic], NDArray[np.generic]]]:
         """The array of every lasting field at this step, and its part of a saved state."""
         places = swapped_places(self._sweep.program, self._step)
-        start = 0
+        memory, start = np.asarray(memory), 0
         for name in lasting(self._sweep.programs):
             array = self._arrays.memory[places.get(name, name)]
             part = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
@@ -156,19 +133,6 @@ class CompiledExecution:
         )
 
 
-def swapped_places(program: Program, steps: int) -> dict[str, str]:
-    """Name of a field -> array that holds it after some steps, which exchange arrays by name."""
-    swaps = (*program.swaps_before, *program.swaps_after)
-    start = {name: name for pair in swaps for name in pair}
-    places, orbit = dict(start), [dict(start)]
-    while True:
-        for a, b in swaps:
-            places[a], places[b] = places[b], places[a]
-        if places == start:
-            return orbit[steps % len(orbit)]
-        orbit.append(dict(places))
-
-
 def _allocate(sweep: Sweep, slots: Sequence[str]) -> Arrays:
     """Every array but the history's, in one block: large enough for huge pages also in 2-D."""
     kind = numpy_type(sweep.dtype)
@@ -196,6 +160,7 @@ def _allocate(sweep: Sweep, slots: Sequence[str]) -> Arrays:
 
 def _zeros(size: int, kind: np.dtype[np.generic]) -> NDArray[np.generic]:
     """(size,) zeros that start at a cache line."""
+    make_room(size * kind.itemsize)
     raw = np.zeros(size + vector_length(kind.itemsize), dtype=kind)
     start = -(raw.ctypes.data // kind.itemsize) % vector_length(kind.itemsize)
     return raw[start : start + size]
@@ -205,7 +170,7 @@ def _results(sweep: Sweep, arrays: Arrays, step: int) -> dict[str, Tensor]:
     results = {}
     places = swapped_places(sweep.program, step)
     for name in sweep.results:
-        box = box_of(name, sweep)
+        box = sweep.box_of(name)
         whole = torch.zeros(sweep.n_shots, *sweep.program.shape, dtype=sweep.dtype)
         inside = (slice(None), *(slice(lo, hi) for lo, hi in box))
         values = arrays.layout[name].view(arrays.memory[places.get(name, name)])

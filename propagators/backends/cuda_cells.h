@@ -2,7 +2,8 @@
 
    Written before this: `real`, LANES, THREADS of a block, GROUP threads of a point, BLOCKS of a
    multiprocessor, NDIM. A kernel is
-   NAME_cells or, around one barrier, NAME_first and NAME_second; a host that emulates them defines
+   NAME_cells or, around one barrier, NAME_first and NAME_second, or, around six, NAME_0 ... NAME_6
+   with shared memory for ROOM floats; a host that emulates them defines
    the macros in its own way. */
 #ifndef ONE_PHASE
 #define DEVICE __device__ __forceinline__
@@ -13,6 +14,16 @@
   extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) \
   NAME(const __grid_constant__ NAME##_arguments a) \
   { __shared__ real shared[THREADS]; NAME##_first(a, shared); __syncthreads(); NAME##_second(a, shared); }
+#define PHASES(NAME, ROOM) \
+  extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) \
+  NAME(const __grid_constant__ NAME##_arguments a) \
+  { \
+    __shared__ float shared[ROOM]; \
+    NAME##_0(a, shared); __syncthreads(); NAME##_1(a, shared); __syncthreads(); \
+    NAME##_2(a, shared); __syncthreads(); NAME##_3(a, shared); __syncthreads(); \
+    NAME##_4(a, shared); __syncthreads(); NAME##_5(a, shared); __syncthreads(); \
+    NAME##_6(a, shared); \
+  }
 #endif
 
 struct alignas(LANES * sizeof(real)) vector { real lane[LANES]; };

@@ -89,7 +89,11 @@ def fitting(candidates: Iterable[CudaSource], architecture: str) -> tuple[CudaSo
 
 def machine_code(text: str, architecture: str) -> bytes:
     """Machine code of a source, from the cache where it is there; nothing if a kernel spills."""
-    folder = cache_folder()
+    return _machine_code(text, architecture, cache_folder())
+
+
+@cache
+def _machine_code(text: str, architecture: str, folder: Path) -> bytes:
     major, minor = nvrtc_version()
     key = "\n".join((text, architecture, STANDARD, f"NVRTC {major}.{minor}"))
     name = hashlib.blake2b(key.encode(), digest_size=16).hexdigest()

@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
+from wavepipe.propagators.backends.card import Emitted, Event
 from wavepipe.propagators.backends.cuda_compiler import REMEDY, fitting, nvrtc_version
-from wavepipe.propagators.backends.cuda_execution import Emitted
 from wavepipe.propagators.backends.cuda_launches import Launch
 from wavepipe.propagators.backends.emit_cuda import CudaSource, tiles
 from wavepipe.propagators.errors import BackendError
@@ -38,13 +38,67 @@ class CudaDevice:
         source, code = fitting(candidates, f"sm_{major}{minor}")
         return CudaModule(self._device, _loaded(code), source)
 
+    def lane(self) -> "CudaLane":
+        """See `Card`."""
+        return CudaLane(self._device)
+
+    def pinned(self, size: int) -> torch.Tensor:
+        """See `Card`; torch keeps such memory for the next who asks."""
+        return torch.empty(size, dtype=torch.uint8, pin_memory=True)
+
+    def mark(self) -> "CudaEvent":
+        """See `Card`."""
+        return CudaEvent(torch.cuda.current_stream(self._device))
+
+    def stream(self) -> int:
+        """See `Card`."""
+        return int(torch.cuda.current_stream(self._device).cuda_stream)
+
+    def free_memory(self) -> int:
+        """See `Card`: what the driver has, and what torch holds without a use."""
+        free, _ = torch.cuda.mem_get_info(self._device)
+        held = torch.cuda.memory_reserved(self._device)
+        return free + held - torch.cuda.memory_allocated(self._device)
+
+
+class CudaEvent:
+    """What a stream was told until now."""
+
+    def __init__(self, stream: torch.cuda.Stream) -> None:
+        self._device = stream.device
+        # A thread that waits needs no core.
+        self._event = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+        self._event.record(stream)
+
+    def wait(self) -> None:
+        """See `Event`; only this thread waits."""
+        self._event.synchronize()
+
+    def hold(self) -> None:
+        """See `Event`."""
+        self._event.wait(torch.cuda.current_stream(self._device))
+
+
+class CudaLane:
+    """A stream for copies."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+    def copy(self, source: torch.Tensor, target: torch.Tensor, after: Event) -> CudaEvent:
+        """See `Lane`."""
+        with torch.cuda.stream(self._stream):
+            after.hold()
+            target.copy_(source, non_blocking=True)
+        return CudaEvent(self._stream)
+
 
 class CudaModule:
     """Kernels of a source, on a card."""
 
     def __init__(self, device: torch.device, library: Any, source: CudaSource) -> None:
         self._device, self.source = device, source
-        self._graphs: list[torch.cuda.CUDAGraph] = []
         names = [kernel.name for step in source.steps for kernel in step]
         self._handles = {name: library.get_kernel(name).handle for name in names}
 
@@ -70,8 +124,8 @@ class CudaModule:
                 if int(status):
                     raise BackendError(f"the card refused the kernel {one.kernel!r}: {status}.")
 
-    def repeat(self, block: Callable[[], None], count: int) -> None:
-        """Enqueue what `block` enqueues, as many times: once as it is, then as a graph of launches.
+    def recorded(self, block: Callable[[], None]) -> Callable[[], None]:
+        """Enqueue what `block` enqueues, and return a graph of these launches.
 
         The first time loads what is loaded on first use, which a capture may not. Capture is on a
         stream of its own, which waits for nobody; replays are on the caller's.
@@ -79,14 +133,16 @@ class CudaModule:
         block()
         graph = torch.cuda.CUDAGraph()
         aside = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
-        aside.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(aside):
             graph.capture_begin(capture_error_mode="thread_local")
             block()
             graph.capture_end()
-        for _ in range(count - 1):
-            graph.replay()
-        self._graphs.append(graph)  # it may still be running
+
+        def replay() -> None:
+            with torch.cuda.device(self._device):
+                graph.replay()
+
+        return replay
 
 
 def check_driver() -> None:
@@ -108,6 +164,12 @@ def check_driver() -> None:
             f"the driver runs CUDA {version // 1000}.{version % 1000 // 10} and NVRTC makes code "
             f"for CUDA {major}: update the driver. {REMEDY}"
         )
+
+
+@cache
+def card_of(device: torch.device) -> CudaDevice:
+    """The card of a device, checked once."""
+    return CudaDevice(device)
 
 
 @cache

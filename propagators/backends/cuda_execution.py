@@ -1,23 +1,20 @@
 """A sweep as launches of emitted kernels, on the device where its coefficients are."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from math import lcm
-from typing import Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from wavepipe.propagators.backends.c import swapped_places
-from wavepipe.propagators.backends.cuda_launches import Launch, Memory, launch
+from wavepipe.propagators.backends.card import Card
+from wavepipe.propagators.backends.cuda_launches import Launch, Pointers, launch
 from wavepipe.propagators.backends.cuda_points import PortArrays, input_arrays, output_arrays
-from wavepipe.propagators.backends.emit_cuda import CudaSource, Kernel, Tile, emit
+from wavepipe.propagators.backends.emit_cuda import Kernel, emit
 from wavepipe.propagators.backends.layout import ArrayLayout, layouts, rounded
-from wavepipe.propagators.backends.ports import box_of
-from wavepipe.propagators.backends.sweep import History, Sweep, SweepResult
-from wavepipe.propagators.errors import BackendError
-from wavepipe.propagators.stencil.program import Program, lasting
+from wavepipe.propagators.backends.sweep import History, Memory, Sweep, SweepResult, as_tensor
+from wavepipe.propagators.errors import BackendError, CardMemoryError
+from wavepipe.propagators.stencil.program import lasting, swapped_places
 
 BLOCK = 32
 """Steps that are enqueued at once, about."""
@@ -31,45 +28,23 @@ MOST_SHOTS = 65535
 C_NAMES = {torch.float32: "float", torch.float64: "double"}
 
 
-Emitted = Callable[[Tile], CudaSource]
-"""A source, given how its work is cut."""
-
-
-class Module(Protocol):
-    """Emitted source, compiled."""
-
-    @property
-    def source(self) -> CudaSource:
-        """With the way of cutting the work that was taken."""
-
-    def launch(self, launches: Sequence[Launch]) -> None:
-        """Enqueue kernels, in order, on the caller's stream."""
-
-    def repeat(self, block: Callable[[], None], count: int) -> None:
-        """Enqueue what `block` enqueues, as many times."""
-
-
-class Device(Protocol):
-    """What compiles and launches kernels."""
-
-    def module(self, ndim: int, dtype: str, emitted: Emitted) -> Module:
-        """The compiled source, from a cache where it is there."""
-
-
 class CudaExecution:
     """A sweep whose arrays are torch tensors on the device, and its launches step by step."""
 
-    def __init__(self, sweep: Sweep, device: Device) -> None:
+    def __init__(self, sweep: Sweep, card: Card) -> None:
         self._sweep = sweep
         self._slots = tuple(sweep.history.slots) if sweep.history and sweep.sampled else ()
         dtype, programs = C_NAMES[sweep.dtype], (sweep.program, sweep.sampled)
-        self._module = device.module(
+        self._module = card.module(
             sweep.program.ndim, dtype, lambda tile: emit(*programs, self._slots, dtype, tile)
         )
         self._layout = layouts(sweep.programs, self._slots, sweep.dtype.itemsize)
         _check_sizes(sweep, self._layout)
-        self._device = next(iter(sweep.coefficients.values())).device
-        self._tensors = _allocated(sweep, self._layout, self._slots, self._device)
+        self._device = sweep.device
+        try:
+            self._tensors = _allocated(sweep, self._layout, self._slots, self._device)
+        except torch.OutOfMemoryError as error:
+            raise CardMemoryError(_too_large(sweep, self._layout, card.free_memory())) from error
         for name, values in sweep.initial.items():
             boxed(self._tensors[name], self._layout[name]).copy_(values)
         self._recorded = {
@@ -78,6 +53,9 @@ class CudaExecution:
         }
         self._clock = torch.zeros(4, dtype=torch.int32, device=self._device)
         self._points: dict[str, list[PortArrays]] = {}
+        self._kinds: dict[tuple[int, ...], list[list[Launch]]] = {}
+        self._met: set[tuple[int, ...]] = set()
+        self._blocks: dict[tuple[int, ...], tuple[Callable[[], None], Tensor]] = {}
         self._step = 0
 
     def advance(self, begin: int, end: int, history: History | None = None) -> None:
@@ -93,19 +71,26 @@ class CudaExecution:
             history.check(times)
         stride, first = (history.stride, history.first) if history else (1, 0)
         start, direction = (times.stop - 1, -1) if sweep.backwards else (times.start, 1)
-        self._clock.copy_(torch.tensor([start, direction, stride, first], dtype=torch.int32))
+        clock = torch.tensor([start, direction, stride, first], dtype=torch.int32)
+        self._clock.copy_(clock, non_blocking=True)  # taken at once, as little as it is
         slots = {**history.slots, **history.strips} if history else {}
-        memory = Memory(self._tensors, self._layout, slots, self._clock)
+        # What decides the launches of the steps to come, but for the clock.
+        meets = start % stride if self._slots else 0
+        key: tuple[int, ...] = (begin % self._parity, meets)
+        key += tuple(n for one in slots.values() for n in (one.data_ptr(), *one.stride()[:2]))
         period = lcm(self._parity, stride if self._slots else 1)
-        kinds = []
-        for k in range(min(period, end - begin)):
-            meets = bool(self._slots) and (start + direction * k) % stride == 0
-            kernels = self._module.source.steps[int(meets)]
-            kinds.append(self._launches(kernels, memory, begin + k))
-        self._run(kinds, end - begin, direction)
+        kinds = self._kinds.setdefault(key, [])
+        pointers = Pointers(self._tensors, self._layout, slots, self._clock)
+        for k in range(len(kinds), min(period, end - begin)):
+            sampled = bool(self._slots) and (start + direction * k) % stride == 0
+            kernels = self._module.source.steps[int(sampled)]
+            kinds.append(self._launches(kernels, pointers, begin + k))
+        self._run(key, kinds, end - begin, direction)
         self._step = end
 
-    def _run(self, kinds: Sequence[Sequence[Launch]], steps: int, direction: int) -> None:
+    def _run(
+        self, key: tuple[int, ...], kinds: Sequence[Sequence[Launch]], steps: int, direction: int
+    ) -> None:
         """Steps that repeat `kinds`: in blocks that begin alike, so that one is all of them."""
 
         def enqueue(count: int) -> None:
@@ -118,13 +103,19 @@ class CudaExecution:
             enqueue(length)
             self._clock.add_(ahead)
 
-        length = -(-BLOCK // max(1, len(kinds))) * len(kinds)
+        length = min(-(-BLOCK // max(1, len(kinds))), steps // max(1, len(kinds))) * len(kinds)
         blocks = steps // length if length else 0
-        if blocks > 1:
-            ahead = torch.tensor([direction * length, 0, 0, 0], dtype=torch.int32)
-            ahead = ahead.to(self._device)
-            self._module.repeat(block, blocks)
+        name = (*key, length)
+        if blocks > 1 or name in self._met:
             steps -= blocks * length
+            if name not in self._blocks:
+                ahead = torch.tensor([direction * length, 0, 0, 0], dtype=torch.int32)
+                ahead = ahead.to(self._device, non_blocking=True)
+                self._blocks[name] = self._module.recorded(block), ahead
+                blocks -= 1
+            for _ in range(blocks):
+                self._blocks[name][0]()
+        self._met.add(name)
         enqueue(steps)
 
     @property
@@ -132,12 +123,12 @@ class CudaExecution:
         """Lasting fields with their halos."""
         return sum(self._tensors[name].nbytes for name in lasting(self._sweep.programs))
 
-    def save(self, memory: NDArray[np.uint8]) -> None:
+    def save(self, memory: Memory) -> None:
         """See `Execution`."""
         for tensor, part in self._parts(memory):
             part.copy_(tensor)
 
-    def restore(self, memory: NDArray[np.uint8], step: int) -> None:
+    def restore(self, memory: Memory, step: int) -> None:
         """See `Execution`."""
         self._step = step
         for tensor, part in self._parts(memory):
@@ -148,7 +139,7 @@ class CudaExecution:
         sweep, fields = self._sweep, {}
         places = swapped_places(sweep.program, self._step)
         for name in sweep.results:
-            box = box_of(name, sweep)
+            box = sweep.box_of(name)
             whole = torch.zeros(
                 sweep.n_shots, *sweep.program.shape, dtype=sweep.dtype, device=self._device
             )
@@ -158,7 +149,7 @@ class CudaExecution:
             fields[name] = whole
         return SweepResult(self._recorded, fields)
 
-    @property
+    @cached_property
     def _parity(self) -> int:
         """Steps after which every field is back in its own array."""
         program, steps = self._sweep.program, 1
@@ -166,7 +157,7 @@ class CudaExecution:
             steps += 1
         return steps
 
-    def _launches(self, kernels: Sequence[Kernel], memory: Memory, step: int) -> list[Launch]:
+    def _launches(self, kernels: Sequence[Kernel], memory: Pointers, step: int) -> list[Launch]:
         """Of one step, with fields where they are after the steps before it."""
         program = self._sweep.program
         places = swapped_places(program, step)
@@ -190,13 +181,13 @@ class CudaExecution:
             ]
         return self._points[kernel.name]
 
-    def _parts(self, memory: NDArray[np.uint8]) -> Iterator[tuple[Tensor, Tensor]]:
+    def _parts(self, memory: Memory) -> Iterator[tuple[Tensor, Tensor]]:
         """The array of every lasting field at this step, and its part of a saved state."""
         places = swapped_places(self._sweep.program, self._step)
         start = 0
         for name in lasting(self._sweep.programs):
             tensor = self._tensors[places.get(name, name)]
-            part = torch.from_numpy(memory[start : start + tensor.nbytes])
+            part = as_tensor(memory)[start : start + tensor.nbytes]
             start += tensor.nbytes
             yield tensor, part.view(tensor.dtype).reshape(tensor.shape)
 
@@ -222,10 +213,20 @@ def _check_sizes(sweep: Sweep, layout: Mapping[str, ArrayLayout]) -> None:
         raise BackendError(f"a launch takes up to {MOST_SHOTS} shots, not {sweep.n_shots}.")
 
 
-def state_bytes(programs: Sequence[Program], n_shots: int, itemsize: int) -> int:
-    """Fields that live between the steps of some programs that share them, of all shots."""
-    layout = layouts(programs, (), itemsize)
-    return sum(rounded(layout[n].size, itemsize) for n in lasting(programs)) * n_shots * itemsize
+def _too_large(sweep: Sweep, layout: Mapping[str, ArrayLayout], free: int) -> str:
+    """What does not fit, and what would."""
+    size = sweep.dtype.itemsize * sum(
+        place.size for name, place in layout.items() if name in sweep.program.fields
+    )
+    grid = " x ".join(map(str, sweep.program.shape))
+    most = free // size
+    way = "Use a smaller aperture or a coarser grid, or tensors on the CPU."
+    if most:
+        way = f"Propagate {most} at once at most, or use tensors on the CPU."
+    return (
+        f"{sweep.n_shots} shots on {grid} cells do not fit on the card: each has fields of "
+        f"{size / 1e9:.3g} GB, and {free / 1e9:.3g} GB are free. {way}"
+    )
 
 
 def _allocated(

@@ -41,7 +41,7 @@ class Launch:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class Pointers:
     """Arrays of a sweep on the device."""
 
     tensors: Mapping[str, Tensor]
@@ -63,7 +63,7 @@ class Memory:
 
 def launch(
     kernel: Kernel,
-    memory: Memory,
+    memory: Pointers,
     places: Mapping[str, str],
     points: Callable[[Kernel], Sequence[PortArrays]],
     tile: Tile,

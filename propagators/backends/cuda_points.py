@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wavepipe.propagators.backends.layout import ArrayLayout
-from wavepipe.propagators.backends.ports import box_of
 from wavepipe.propagators.backends.sweep import Points, Sweep
 from wavepipe.propagators.stencil.program import Box, Port
 
@@ -54,7 +53,7 @@ class PortArrays:
 def output_arrays(port: Port, sweep: Sweep, layout: ArrayLayout, recorded: Tensor) -> PortArrays:
     """Entries of every point, in the order in which they are given; those outside are left out."""
     points = sweep.outputs[port.name]
-    owners, cells, weights = _inside(points, box_of(port.field, sweep))
+    owners, cells, weights = _inside(points, sweep.box_of(port.field))
     rowptr = np.searchsorted(owners, np.arange(points.count + 1))
     shots = np.searchsorted(points.first, np.arange(points.count), side="right") - 1
     found = {"rowptr": rowptr, "offset": _elements(cells, layout), "shot": shots}
@@ -67,7 +66,7 @@ def input_arrays(
     """Entries of every cell that points touch, in the order of the points of its shot."""
     injection = sweep.inputs[port.name]
     points, data = injection.points, injection.amplitudes.detach().contiguous()
-    owners, cells, weights = _inside(points, box_of(port.field, sweep))
+    owners, cells, weights = _inside(points, sweep.box_of(port.field))
     shots = np.searchsorted(points.first, owners, side="right") - 1
     elements = _elements(cells, layouts[field])
     order = np.lexsort((owners, elements, shots))

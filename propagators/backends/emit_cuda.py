@@ -93,29 +93,23 @@ def tiles(ndim: int, dtype: str) -> tuple[Tile, ...]:
 def emit(
     plain: Program, sampled: Program | None, slots: tuple[str, ...], dtype: str, tile: Tile
 ) -> CudaSource:
-    """The source for a sweep.
-
-    Parameters
-    ----------
-    plain, sampled
-        The step, and the step where the history has a slot.
-    slots
-        Arrays that are slots of the history.
-    dtype
-        ``float`` or ``double``.
-    """
+    """The source for a sweep; see `emit_c.emit`."""
     programs = [plain] if sampled is None else [plain, sampled]
     emitter = _Emitter(layouts(programs, slots, ITEMSIZE[dtype]), slots, dtype)
     source = CudaSource("", tile)
     for index, program in enumerate(programs):
         sums = [p for p in program.sum_inputs if p.field in slots] if index else []
         source.steps.append(emitter.step(program, f"step{index}", plain, sums))
+    source.text = "\n".join([prelude(dtype, tile, plain.ndim), STRUCTS, *emitter.text])
+    return source
+
+
+def prelude(dtype: str, tile: Tile, ndim: int) -> str:
+    """What stands in front of every kernel."""
     head = [f"typedef {dtype} real;"]
     head += [f"#define {n.upper()} {getattr(tile, n)}" for n in ("lanes", "threads", "blocks")]
-    head += [f"#define GROUP {GROUP}", f"#define NDIM {plain.ndim}"]
-    cells = Path(__file__).with_name("cuda_cells.h").read_text()
-    source.text = "\n".join([*head, cells, STRUCTS, *emitter.text])
-    return source
+    head += [f"#define GROUP {GROUP}", f"#define NDIM {ndim}"]
+    return "\n".join([*head, Path(__file__).with_name("cuda_cells.h").read_text()])
 
 
 class _Emitter:
@@ -130,7 +124,7 @@ class _Emitter:
     ) -> list[Kernel]:
         """Kernels of one step in order."""
         self.program, self.name = program, name
-        found = phases(self._needed(), range(program.ndim))
+        found = phases(program.updates, range(program.ndim))
         kernels = self._points("outputs", [p for p in ports.outputs if not p.inner], before)
         kernels += self._points("inner_inputs", [p for p in ports.inputs if p.inner], before)
         for number, updates in enumerate(found):
@@ -139,15 +133,6 @@ class _Emitter:
         kernels += self._points("inner_outputs", [p for p in ports.outputs if p.inner], after)
         outer = [*(p for p in ports.inputs if not p.inner), *sums]
         return kernels + self._points("inputs", outer, after)
-
-    def _needed(self) -> list[Update]:
-        """The updates without those of locals that nothing reads afterwards."""
-        kept, fresh = list[Update](), self._fresh()
-        for update in reversed(self.program.updates):
-            read = any(update.target in other.field_reads() for other in kept)
-            if read or update.target not in fresh:
-                kept.insert(0, update)
-        return kept
 
     def _fresh(self) -> frozenset[str]:
         """Locals whose first update in a step forgets what they were, and which stay inside it."""

@@ -4,16 +4,12 @@ What only layers or free faces add is behind conditions, which on planes and lin
 whole warp.
 """
 
-from collections.abc import Callable
 from functools import partial
 
 from wavepipe.propagators.backends.emit_cuda_regions import Region
 from wavepipe.propagators.backends.emit_cuda_values import CellValues
+from wavepipe.propagators.backends.emit_shared import Named, with_shared
 from wavepipe.propagators.stencil.program import Box
-
-Named = Callable[[bool, str, bool], str]
-"""What to write, given whether it is needed in all cells, an expression, and whether that can be
-evaluated anywhere on the grid."""
 
 
 class Bounds:
@@ -104,25 +100,13 @@ class RegionCode:
 
     def _body(self, pad: str) -> list[str]:
         """The updates at a vector; what all of its cells need, and more than once, comes first."""
-        uses: dict[str, int] = {}
-        always: set[str] = set()
-
-        def count(everywhere: bool, text: str, anywhere: bool) -> str:
-            if anywhere:
-                uses[text] = uses.get(text, 0) + 1
-                if everywhere:
-                    always.add(text)
-            return text
-
         numbers = len(self.bounds.values)
-        self._statements(pad, count)
-        del self.bounds.values[numbers:]
-        shared = {
-            text: f"d{i}"
-            for i, text in enumerate(t for t, n in uses.items() if n > 1 and t in always)
-        }
-        statements = self._statements(pad, lambda _, text, __: shared.get(text, text))
-        return [f"{pad}const vector {n} = {text};" for text, n in shared.items()] + statements
+
+        def statements(named: Named) -> list[str]:
+            del self.bounds.values[numbers:]
+            return self._statements(pad, named)
+
+        return with_shared(statements, pad)
 
     def _statements(self, pad: str, named: Named) -> list[str]:
         """The updates in order. An array on the grid stays in a variable until the end."""

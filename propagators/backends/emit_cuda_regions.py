@@ -12,7 +12,7 @@ from math import prod
 from wavepipe.propagators.backends.emit_cuda_values import columns
 from wavepipe.propagators.backends.emit_values import Values
 from wavepipe.propagators.stencil.program import Box, Update, is_empty, meet, within
-from wavepipe.propagators.stencil.schedule import links
+from wavepipe.propagators.stencil.schedule import links, together
 
 PLANES = 12
 """Vectors of columns that share a thread; more leave few threads to a multiprocessor."""
@@ -115,7 +115,9 @@ def regions(updates: Sequence[Update], values: Values) -> tuple[list[Region], bo
 
 
 def _region(part: Sequence[Update], updates: Sequence[Update]) -> Region:
-    return Region(tuple(grouped(sorted(part, key=updates.index))))
+    ordered = sorted(part, key=updates.index)
+    groups = together(ordered, lambda a, b: a.box == b.box)
+    return Region(tuple(Group(tuple(group)) for group in groups))
 
 
 def _of_boxes(parts: Sequence[list[Update]]) -> list[list[Update]]:
@@ -129,22 +131,6 @@ def _of_boxes(parts: Sequence[list[Update]]) -> list[list[Update]]:
 def planes(updates: Sequence[Update], values: Values) -> int:
     """Vectors that a thread holds of the columns it marches."""
     return sum(last - first + 1 for first, last in columns(updates, values).values())
-
-
-def grouped(updates: Sequence[Update]) -> list[Group]:
-    """Updates that share a box, moved as late as their dependences allow."""
-    groups: list[list[Update]] = []
-    for update in reversed(updates):
-        for group in groups:
-            if group[0].box == update.box:
-                group.insert(0, update)
-                break
-            if any(links(update, other) for other in group):
-                groups.insert(0, [update])
-                break
-        else:
-            groups.insert(0, [update])
-    return [Group(tuple(group)) for group in groups]
 
 
 def _cells(box: Box) -> int:

@@ -17,7 +17,6 @@ MOST_STEPS = 4
 """Of a block; more have not been faster."""
 
 HEADER = """\
-#include <stddef.h>
 #include <omp.h>
 
 typedef REAL real;
@@ -90,7 +89,7 @@ static void sweep(const task *tasks, long m, const long *n, long part, long part
 def header(dtype: str, names: Sequence[str]) -> str:
     """Types and small functions that everything else uses."""
     text = HEADER.replace("POINTS", POINTS).replace("DENORMALS", DENORMALS).replace("REAL", dtype)
-    return text.replace("ARRAYS", str(max(1, len(names))))
+    return text.replace("ARRAYS", str(len(names)))
 
 
 def time_loop(

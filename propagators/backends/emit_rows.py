@@ -11,19 +11,16 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
+from wavepipe.propagators.backends.emit_shared import Named, with_shared
 from wavepipe.propagators.backends.emit_values import Values
 from wavepipe.propagators.backends.layout import rounded, vector_length
 from wavepipe.propagators.stencil.program import UNCHANGED, Box, Program, Update, contains
-from wavepipe.propagators.stencil.schedule import links
+from wavepipe.propagators.stencil.schedule import links, together
 
 ITEMSIZE = {"float": 4, "double": 8}
 
 Ahead = tuple[tuple[str, int, int], Box]
 """An array, a plane and a row from which it is fetched ahead, and the box on which it is."""
-
-Named = Callable[[bool, str, bool], str]
-"""What to write, given whether it is needed on every row, an expression, and whether that can be
-evaluated anywhere on the grid."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,23 +135,7 @@ class RowLoop:
         Vectors start at multiples of their length. Where a group begins or ends inside one, what is
         outside keeps its value.
         """
-        uses: dict[str, int] = {}
-        always: set[str] = set()
-
-        def count(everywhere: bool, text: str, anywhere: bool) -> str:
-            if anywhere:
-                uses[text] = uses.get(text, 0) + 1
-                if everywhere:
-                    always.add(text)
-            return text
-
-        self._statements(here, cut, pad, count)
-        shared = {
-            text: f"d{i}"
-            for i, text in enumerate(t for t, n in uses.items() if n > 1 and t in always)
-        }
-        statements = self._statements(here, cut, pad, lambda _, text, __: shared.get(text, text))
-        return [f"{pad}const vector {n} = {text};" for text, n in shared.items()] + statements
+        return with_shared(lambda named: self._statements(here, cut, pad, named), pad)
 
     def _statements(
         self, here: Sequence[Group], cut: Sequence[Group], pad: str, named: Named
@@ -234,22 +215,12 @@ class RowLoop:
 
 
 def grouped(updates: Sequence[Update], program: Program, length: int) -> list[Group]:
-    """Updates that share a box, moved as late as their dependences allow."""
-    groups: list[list[Update]] = []
+    """Updates on one box that may, or may not, be done in whole vectors."""
 
-    def alike(a: Update, b: Update) -> bool:
-        return a.box == b.box and in_vectors(a, program, length) == in_vectors(b, program, length)
+    def kind(update: Update) -> tuple[Box, bool]:
+        return update.box, in_vectors(update, program, length)
 
-    for update in reversed(updates):
-        for group in groups:
-            if alike(group[0], update):
-                group.insert(0, update)
-                break
-            if any(links(update, other) for other in group):
-                groups.insert(0, [update])
-                break
-        else:
-            groups.insert(0, [update])
+    groups = together(updates, lambda a, b: kind(a) == kind(b))
     return [Group(tuple(group), in_vectors(group[0], program, length)) for group in groups]
 
 

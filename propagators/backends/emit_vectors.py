@@ -15,7 +15,6 @@ _TYPES = """\
 #define VECTOR_BYTES 16
 #endif
 #define LANES (VECTOR_BYTES / (long) sizeof(real))
-#define LINE (LINE_BYTES / (long) sizeof(real))
 
 typedef real vector __attribute__((vector_size(VECTOR_BYTES)));
 typedef real loose __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
@@ -49,7 +48,6 @@ def vectors(dtype: str, reach: int) -> str:
     count = LINE // size
     text = (
         _TYPES.replace("WIDEST", str(LINE))
-        .replace("LINE_BYTES", str(LINE))
         .replace("INTEGER", _INTEGERS[dtype])
         .replace("NUMBERS", ", ".join(map(str, range(count))))
     )

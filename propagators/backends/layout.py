@@ -6,14 +6,14 @@ last vector, and a stencil may read beyond a box: both meet zeros. Only the slot
 no halo and start undefined; what reads them stays within what was written.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepipe.propagators.stencil.program import Box, Program, reach
+from wavepipe.propagators.stencil.program import Box, Program, lasting, reach
 
 LINE = 64
 """Bytes of a cache line, and of the widest vector."""
@@ -125,6 +125,12 @@ def _layouts(
             else:
                 found[name] = grid
     return found | {name: slot_layout(shape, itemsize) for name in slots if name in found}
+
+
+def state_bytes(programs: Sequence[Program], n_shots: int, itemsize: int) -> int:
+    """Fields that live between the steps of some programs that share them, of all shots."""
+    layout = layouts(programs, (), itemsize)
+    return sum(rounded(layout[n].size, itemsize) for n in lasting(programs)) * n_shots * itemsize
 
 
 def farthest(programs: Iterable[Program], axis: int) -> int:

@@ -116,7 +116,7 @@ def _output(
 ) -> PointStruct:
     """Points by what they have on a line: a row is read at once."""
     points, shape = sweep.outputs[port.name], sweep.program.shape
-    entries = _entries(points, box_of(port.field, sweep), shape, by_cell=False)
+    entries = _entries(points, sweep.box_of(port.field), shape, by_cell=False)
     offset = _dot(entries.cells, arrays.layout[port.field])
     owner = entries.owners[entries.rowptr[:-1]]
     row = np.argsort(owner, kind="stable")
@@ -140,7 +140,7 @@ def _input(port: Port, sweep: Sweep, arrays: Arrays, alive: list[object]) -> Poi
     """Points by cell: every cell is added to once, in a fixed order, by one thread."""
     injection = sweep.inputs[port.name]
     points, data = injection.points, injection.amplitudes.detach().contiguous()
-    entries = _entries(points, box_of(port.field, sweep), sweep.program.shape, by_cell=True)
+    entries = _entries(points, sweep.box_of(port.field), sweep.program.shape, by_cell=True)
     cells = entries.cells[entries.rowptr[:-1]]
     offset = _dot(cells, arrays.layout[port.field])
     grid = next((n for n, _ in port.factors), None)
@@ -166,14 +166,6 @@ def _struct(
     alive.append((arrays, data))
     pointers = {name: array.ctypes.data for name, array in arrays.items()}
     return PointStruct(**pointers, data=data.data_ptr(), n_points=n_points, n_rows=n_rows)
-
-
-def box_of(field: str, sweep: Sweep) -> Box:
-    """The box of a field of either program of a sweep."""
-    for program in (sweep.program, sweep.sampled):
-        if program is not None and field in program.fields:
-            return program.fields[field]
-    raise KeyError(field)
 
 
 def _dot(cells: NDArray[np.integer], layout: ArrayLayout) -> NDArray[np.int64]:

@@ -8,15 +8,15 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from wavepipe.propagators.backends.sweep import (
     History,
+    Memory,
     Points,
     Sweep,
     SweepResult,
-    numpy_type,
+    as_tensor,
 )
 from wavepipe.propagators.stencil.program import (
     Box,
@@ -38,6 +38,7 @@ class Reference:
     """Plain torch; slow, obvious, and right by inspection."""
 
     name = "reference"
+    card = None
 
     def padded(self, cells: int) -> int:
         """A history slot holds the grid and nothing else."""
@@ -87,19 +88,19 @@ class ReferenceExecution:
         """Lasting fields on the whole grid."""
         return sum(self._state[name].nbytes for name in lasting(self._sweep.programs))
 
-    def save(self, memory: NDArray[np.uint8]) -> None:
+    def save(self, memory: Memory) -> None:
         """See `Execution`."""
         fields = [self._state[name].reshape(-1) for name in lasting(self._sweep.programs)]
-        memory[:] = torch.cat(fields).detach().cpu().numpy().view(np.uint8)
+        as_tensor(memory).copy_(torch.cat(fields).detach().view(torch.uint8))
 
-    def restore(self, memory: NDArray[np.uint8], step: int) -> None:
+    def restore(self, memory: Memory, step: int) -> None:
         """See `Execution`."""
         del step
         start = 0
         for name in lasting(self._sweep.programs):
             like = self._state[name]
-            part = memory[start : start + like.nbytes].view(numpy_type(like.dtype))
-            self._state[name] = torch.from_numpy(part.copy()).to(like.device).reshape(like.shape)
+            part = as_tensor(memory)[start : start + like.nbytes].view(like.dtype)
+            self._state[name] = part.to(like.device, copy=True).reshape(like.shape)
             start += like.nbytes
 
     def result(self) -> SweepResult:

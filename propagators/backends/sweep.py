@@ -1,20 +1,36 @@
 """What a back-end is asked to do: many steps of one program, with points and a history."""
 
+import ctypes
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wavepipe.propagators.stencil.program import Program
+from wavepipe.propagators.stencil.program import Box, Program
+
+if TYPE_CHECKING:
+    from wavepipe.propagators.backends.card import Card
 
 
 def numpy_type(dtype: torch.dtype) -> np.dtype[np.generic]:
     """The type of numpy that is one of torch."""
     return np.dtype(str(dtype).removeprefix("torch."))
+
+
+Memory = NDArray[np.uint8] | Tensor
+"""Bytes: of numpy, or of torch on any device."""
+
+
+def as_tensor(memory: Memory) -> Tensor:
+    """Bytes as a tensor that shares them, read-only ones too, which torch does not know."""
+    if isinstance(memory, Tensor):
+        return memory
+    raw = (ctypes.c_uint8 * memory.nbytes).from_address(memory.ctypes.data)
+    return torch.frombuffer(raw, dtype=torch.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +114,15 @@ class Sweep:
             return range(self.n_steps - end, self.n_steps - begin)
         return range(begin, end)
 
+    def box_of(self, name: str) -> Box:
+        """The box of a field of either program."""
+        return next(one.fields[name] for one in self.programs if name in one.fields)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is run, and everything it is given on the grid is."""
+        return next(iter(self.coefficients.values())).device
+
     @property
     def programs(self) -> tuple[Program, ...]:
         """The step, and the one that meets a slot if there is one."""
@@ -132,10 +157,10 @@ class Execution(Protocol):
     def state_bytes(self) -> int:
         """Size of what `save` writes."""
 
-    def save(self, memory: NDArray[np.uint8]) -> None:
+    def save(self, memory: Memory) -> None:
         """Copy the fields that live between steps, of all shots, to (state_bytes,) memory."""
 
-    def restore(self, memory: NDArray[np.uint8], step: int) -> None:
+    def restore(self, memory: Memory, step: int) -> None:
         """Go on from what was saved in front of a step."""
 
     def result(self) -> SweepResult:
@@ -146,6 +171,10 @@ class Backend(Protocol):
     """Executes sweeps."""
 
     name: str
+
+    @property
+    def card(self) -> "Card | None":
+        """Where it runs, if not on the CPU."""
 
     def run(self, sweep: Sweep) -> SweepResult:
         """All steps of a sweep."""

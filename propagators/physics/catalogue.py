@@ -12,8 +12,9 @@ from wavepipe.propagators.errors import OptionError
 from wavepipe.propagators.medium import Medium
 from wavepipe.propagators.physics import acoustic, acoustic_vti, elastic, scalar, viscoacoustic
 from wavepipe.propagators.physics.names import PARAMETERS
-from wavepipe.propagators.stencil.page import Face, Page
+from wavepipe.propagators.stencil.page import Page
 from wavepipe.propagators.stencil.program import Port
+from wavepipe.propagators.stencil.surroundings import Face
 from wavepipe.propagators.time_resampling import Shifts
 
 Models = Mapping[str, Tensor]
@@ -55,6 +56,14 @@ class Physics:
     ) -> tuple[str, ...]:
         """Coefficients that change with some parameters, on a grid with some free faces."""
         return _depending_on(self, parameters, free)
+
+    def repeated(self, free: tuple[tuple[bool, bool], ...]) -> frozenset[str]:
+        """Coefficients that are another one's tensor, on a grid with some free faces."""
+        return _repeated(self, free)
+
+    def chain(self, parameters: tuple[str, ...], free: tuple[tuple[bool, bool], ...]) -> float:
+        """Grids that torch keeps of coefficients and of what gradients of some parameters need."""
+        return _chain(self, parameters, free)
 
     def shifts(
         self,
@@ -112,13 +121,49 @@ def known_physics(name: str) -> Physics:
 def _depending_on(
     physics: Physics, parameters: tuple[str, ...], free: tuple[tuple[bool, bool], ...]
 ) -> tuple[str, ...]:
+    found = _on_small_grid(physics, parameters, free)
+    return tuple(name for name, array in found.items() if array.requires_grad)
+
+
+@cache
+def _repeated(physics: Physics, free: tuple[tuple[bool, bool], ...]) -> frozenset[str]:
+    found = _on_small_grid(physics, (), free)
+    first = {array.data_ptr(): name for name, array in reversed(found.items())}
+    return frozenset(found) - set(first.values())
+
+
+@cache
+def _chain(
+    physics: Physics, parameters: tuple[str, ...], free: tuple[tuple[bool, bool], ...]
+) -> float:
+    kept = dict[int, Tensor]()
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept[tensor.data_ptr()] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        found = _on_small_grid(physics, parameters, free)
+    for array in found.values():
+        keep(array)
+    cells: int = _CELLS ** len(free)
+    return sum(tensor.numel() for tensor in kept.values()) / cells
+
+
+_CELLS = 8
+"""Along each axis of a small grid."""
+
+
+def _on_small_grid(
+    physics: Physics, parameters: tuple[str, ...], free: tuple[tuple[bool, bool], ...]
+) -> dict[str, Tensor]:
+    """Coefficients, with gradients in some parameters; their values mean nothing."""
     with torch.enable_grad():
         models = {
-            name: torch.ones((1, *(2,) * len(free)), requires_grad=name in parameters)
+            name: torch.ones((1, *(_CELLS,) * len(free)), requires_grad=name in parameters)
             for name in physics.parameters
         }
-        found = physics.coefficients(Medium(models, 1.0, free))
-    return tuple(name for name, array in found.items() if array.requires_grad)
+        return physics.coefficients(Medium(models, 1.0, free))
 
 
 @cache

@@ -222,6 +222,19 @@ def rename_after(swaps: Iterable[Swap], name: str) -> str:
     return name
 
 
+def swapped_places(program: Program, steps: int) -> dict[str, str]:
+    """Name of a field -> array that holds it after some steps, which exchange arrays by name."""
+    swaps = (*program.swaps_before, *program.swaps_after)
+    start = {name: name for pair in swaps for name in pair}
+    places, orbit = dict(start), [dict(start)]
+    while True:
+        for a, b in swaps:
+            places[a], places[b] = places[b], places[a]
+        if places == start:
+            return orbit[steps % len(orbit)]
+        orbit.append(dict(places))
+
+
 def lasting(programs: Iterable[Program]) -> tuple[str, ...]:
     """Fields that live between the steps of some programs that share them."""
     return tuple(dict.fromkeys(n for p in programs for n in p.fields if n not in p.local))

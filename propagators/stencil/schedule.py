@@ -7,7 +7,7 @@ Phases of the next step may follow in the same sweep, so that cells make several
 are in the cache (Wonnacott 2000, time skewing).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from wavepipe.propagators.stencil.program import (
@@ -48,6 +48,24 @@ def phases(updates: Sequence[Update], axes: Sequence[int]) -> list[list[Update]]
         [u for u, d in zip(updates, depth, strict=True) if d == last - level]
         for level in range(last + 1)
     ]
+
+
+def together(
+    updates: Sequence[Update], alike: Callable[[Update, Update], bool]
+) -> list[list[Update]]:
+    """Updates that are alike in one group, moved as late as their dependences allow."""
+    groups: list[list[Update]] = []
+    for update in reversed(updates):
+        for group in groups:
+            if alike(group[0], update):
+                group.insert(0, update)
+                break
+            if any(links(update, other) for other in group):
+                groups.insert(0, [update])
+                break
+        else:
+            groups.insert(0, [update])
+    return groups
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,17 @@
 """Where encoded slots of a history are, from the forward run to the gradient."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from wavepipe.propagators.backends.sweep import History
+from wavepipe.propagators.backends.card import Card
+from wavepipe.propagators.backends.sweep import History, Memory
+from wavepipe.propagators.errors import StorageError
+from wavepipe.propagators.storage.card_archive import ShuttledArchive
+from wavepipe.propagators.storage.card_packing import CardPacking
 from wavepipe.propagators.storage.codecs import Codec, codec_named
 from wavepipe.propagators.storage.history import HistoryShape, Window
 from wavepipe.propagators.storage.packing import Packing
@@ -29,12 +33,10 @@ class Archive(Protocol):
 
 
 class MemoryArchive:
-    """Encoded slots one behind the other in one piece of memory."""
+    """Encoded slots one behind the other in one piece of memory, where they are made."""
 
-    def __init__(self, shape: HistoryShape, codec: Codec) -> None:
-        self._packing = Packing(shape, codec)
-        self._slot = self._packing.size
-        self._memory = np.empty(self._slot * shape.n_slots, np.uint8)
+    def __init__(self, packing: Packing | CardPacking, memory: Memory) -> None:
+        self._packing, self._memory = packing, memory
 
     def write(self, window: Window, slots: History) -> None:
         """See `Archive`."""
@@ -50,8 +52,9 @@ class MemoryArchive:
         """See `Archive`."""
         self._memory = np.empty(0, np.uint8)
 
-    def _of(self, slot: int) -> NDArray[np.uint8]:
-        return self._memory[slot * self._slot : (slot + 1) * self._slot]
+    def _of(self, slot: int) -> Memory:
+        size = self._packing.size
+        return self._memory[slot * size : (slot + 1) * size]
 
 
 class DiskArchive:
@@ -78,7 +81,7 @@ class DiskArchive:
 
     def write(self, window: Window, slots: History) -> None:
         """See `Archive`."""
-        for record, indices in self._records(window):
+        for record, indices in window.records(self._group):
             with self._file.writing(record) as memory:
                 for place, index in enumerate(indices):
                     self._packing.pack(slots, index, self._part(memory, place))
@@ -86,7 +89,7 @@ class DiskArchive:
 
     def read(self, window: Window, into: History) -> None:
         """See `Archive`."""
-        for record, indices in reversed([*self._records(window)]):
+        for record, indices in reversed([*window.records(self._group)]):
             with self._file.reading(record) as memory:
                 for place, index in enumerate(indices):
                     self._packing.unpack(self._part(memory, place), into, index)
@@ -95,19 +98,25 @@ class DiskArchive:
         """See `Archive`."""
         self._file.close()
 
-    def _records(self, window: Window) -> Iterator[tuple[int, range]]:
-        """Records of a window, and which of its slots are in them."""
-        for index in range(0, window.n_slots, self._group):
-            last = min(index + self._group, window.n_slots)
-            yield (window.first + index) // self._group, range(index, last)
-
     def _part(self, memory: NDArray[np.uint8], place: int) -> NDArray[np.uint8]:
         return memory[place * self._slot : (place + 1) * self._slot]
 
 
-def archive(shape: HistoryShape, choice: Choice, folder: Path) -> Archive:
-    """Room for the slots of a history as it was chosen."""
+def archive(shape: HistoryShape, choice: Choice, folder: Path, card: Card | None = None) -> Archive:
+    """Room for the slots of a history as it was chosen, made on a card if there is one."""
     codec = codec_named(choice.compression)
+    if shape.apart and card is None:
+        raise StorageError(
+            f"the reference back-end on {shape.device} keeps snapshots as they are: use storage "
+            "mode 'device' with compression 'none', method 'recompute', or backend 'cuda'."
+        )
+    if card is not None and shape.apart:
+        if choice.mode != "device":
+            return ShuttledArchive(shape, codec, choice, folder, card)
+        packing = CardPacking(shape, codec, card)
+        size = packing.size * shape.n_slots
+        return MemoryArchive(packing, torch.empty(size, dtype=torch.uint8, device=shape.device))
     if choice.mode == "disk":
         return DiskArchive(shape, codec, choice, folder)
-    return MemoryArchive(shape, codec)
+    flat = Packing(shape, codec)
+    return MemoryArchive(flat, np.empty(flat.size * shape.n_slots, np.uint8))

@@ -64,6 +64,7 @@ def choose(
     history: HistoryShape,
     state_bytes: int,
     edges: Edges = lambda: None,
+    on_card: Callable[[], int] | None = None,
 ) -> Choice:
     """The way of keeping a wavefield.
 
@@ -73,6 +74,8 @@ def choose(
         Of the fields that live between steps, all shots.
     edges
         What method ``boundary`` keeps; asked only where that is a candidate.
+    on_card
+        Free memory of the card on which the history is made, bytes.
 
     Raises
     ------
@@ -105,9 +108,12 @@ def choose(
     named = storage.mode != "auto" and "auto" not in (storage.method, storage.compression)
     limit = storage.budget
     if limit is None and not named:
-        limit = MEMORY_SHARE * free_memory()
+        limit = MEMORY_SHARE * (on_card or free_memory)()
     for choice in _candidates(storage, history, state_bytes, edges, limit):
-        if limit is not None and choice.memory > limit:
+        most = limit
+        if on_card and storage.budget is None and limit is not None and choice.mode == "cpu":
+            most = MEMORY_SHARE * free_memory()
+        if most is not None and choice.memory > most:
             continue
         if choice.disk and storage.mode == "auto" and not _has_room(folder, choice.disk):
             continue
@@ -158,6 +164,9 @@ def _places(
     if storage.mode != "disk":
         for name in _codecs(storage, history, fastest="none"):
             yield memory, name
+    if storage.mode == "auto" and history.apart:
+        for name in _codecs(storage, history, fastest="none"):
+            yield "cpu", name
     if storage.mode in ("disk", "auto"):
         for name in _codecs(storage, history, fastest="cosine6"):
             yield "disk", name

@@ -66,13 +66,13 @@ class CosineCodec:
         """`bits` for each value; in small slots `bits` for those of a tile, besides amplitudes."""
         del itemsize
         tile = LANES * prod((EDGE,) * len(shape)) * self.bits // 8
-        return max(whole_lines(prod(shape) * self.bits // 8), _front(shape) + tile)
+        return max(whole_lines(prod(shape) * self.bits // 8), front_of(shape) + tile)
 
     def encode(self, slots: NDArray[np.floating], out: NDArray[np.uint8], threads: int = 1) -> None:
         """See `Codec`."""
         shape = slots.shape[1:]
         check(slots, out, self.size(shape, slots.itemsize))
-        tiles, classes = _tiles(shape), _classes(shape)
+        tiles, classes = tiles_of(shape), classes_of(shape)
         loudness = np.empty(tiles * classes, np.int16)
         starts = np.empty(tiles + 1, np.int64)
         _library(slots).encode(
@@ -89,7 +89,7 @@ class CosineCodec:
         """See `Codec`."""
         shape = out.shape[1:]
         check(out, data, self.size(shape, out.itemsize))
-        starts = np.empty(_tiles(shape) + 1, np.int64)
+        starts = np.empty(tiles_of(shape) + 1, np.int64)
         _library(out).decode(pointer(data), _extents(shape), pointer(out), pointer(starts), threads)
 
     def bound(self, slots: NDArray[np.floating]) -> float:
@@ -97,7 +97,7 @@ class CosineCodec:
         shape = slots.shape[1:]
         data = np.zeros(self.size(shape, slots.itemsize), np.uint8)
         self.encode(slots, data)
-        tiles, classes = _tiles(shape), _classes(shape)
+        tiles, classes = tiles_of(shape), classes_of(shape)
         bits = np.empty((tiles, classes), np.uint8)
         _library(slots).allotted(pointer(data), _extents(shape), pointer(bits))
         codes = data[HEAD : HEAD + bits.size].reshape(bits.shape)
@@ -114,20 +114,21 @@ class CosineCodec:
         return float(worst.max())
 
 
-def _classes(shape: tuple[int, ...]) -> int:
+def classes_of(shape: tuple[int, ...]) -> int:
     """Wavenumbers that are told apart: sums of a coefficient's indices."""
     return len(shape) * (EDGE - 1) + 1
 
 
-def _tiles(shape: tuple[int, ...]) -> int:
+def tiles_of(shape: tuple[int, ...]) -> int:
+    """Of `LANES` blocks each, which a slot is cut into."""
     if len(shape) not in (2, 3):
         raise ValueError(f"slots have two or three axes, not the shape {shape}.")
     return -(-prod(-(-n // EDGE) for n in shape) // LANES)
 
 
-def _front(shape: tuple[int, ...]) -> int:
+def front_of(shape: tuple[int, ...]) -> int:
     """Bytes in front of the coefficients."""
-    return HEAD + whole_lines(_tiles(shape) * _classes(shape))
+    return HEAD + whole_lines(tiles_of(shape) * classes_of(shape))
 
 
 def _extents(shape: tuple[int, ...]) -> ctypes.Array[ctypes.c_long]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from wavepipe.propagators.backends.compiler import load
 from wavepipe.propagators.backends.denormals import DENORMALS
-from wavepipe.propagators.backends.layout import LINE
+from wavepipe.propagators.backends.layout import rounded
 
 
 @cache
@@ -37,7 +37,7 @@ def library(sources: tuple[str, ...], dtype: np.dtype[np.floating], deep: int = 
 
 def whole_lines(size: int) -> int:
     """`size` in bytes rounded up to cache lines."""
-    return -(-size // LINE) * LINE
+    return rounded(size, itemsize=1)
 
 
 def pointer(array: NDArray[np.generic]) -> ctypes.c_void_p:

@@ -1,4 +1,4 @@
-/* Codecs of single values: 16 bits each, or 8 bits with a scale for 64 neighbours.
+/* Codecs of single values: 16 bits each, or 8 bits with a scale for 64 values in a row of memory.
 
    `n` values are encoded block by block, so what is written does not depend on threads. The
    scales of all blocks come first, up to a multiple of 64 bytes, then the values. */

@@ -71,7 +71,7 @@ class BFloat16(_Values):
 
 
 class Block8(_Values):
-    """8 bits a value and a scale for each 64 values along x.
+    """8 bits a value and a scale for each 64 values that follow each other in memory.
 
     The error is at most 1/254 of the largest value of the block.
     """

@@ -38,7 +38,7 @@ class Disk:
     size : bytes
     direct
         Past the page cache where the filesystem can. Its memory is then left to others, and large
-        pieces are written about four times as fast.
+        pieces are not copied.
 
     Raises
     ------

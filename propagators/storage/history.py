@@ -1,6 +1,6 @@
 """The size of a history, and how it is cut into windows of a few slots."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -13,6 +13,8 @@ from wavepipe.propagators.backends.sweep import History, numpy_type
 from wavepipe.propagators.stencil.program import Box
 from wavepipe.propagators.storage.codecs import Codec
 from wavepipe.propagators.storage.codecs_library import whole_lines
+
+HOST = torch.device("cpu")
 
 Look = Callable[[History, int], None]
 """What sees the slots of each window as they are made: where they are, and how many."""
@@ -34,11 +36,18 @@ class HistoryShape:
     """Disjoint parts of a slot that are archived; None: all of it."""
     strips: tuple[tuple[str, tuple[int, ...]], ...] = ()
     """Name and cells of each strip of a step."""
+    device: torch.device = HOST
+    """Where it is made and used."""
 
     @cached_property
     def n_slots(self) -> int:
         """Slots of the whole run."""
         return -(-self.n_steps // self.stride)
+
+    @property
+    def apart(self) -> bool:
+        """Whether it is made in another memory than the computer's."""
+        return self.device.type != "cpu"
 
     @property
     def part_shapes(self) -> list[tuple[int, ...]]:
@@ -81,9 +90,9 @@ class HistoryShape:
         steps = (self.n_shots, n_slots * self.stride)
         return History(
             self.stride,
-            {name: make(shape, self.dtype) for name in self.names},
+            {name: make(shape, self.dtype, self.device) for name in self.names},
             first,
-            {name: make((*steps, *cells), self.dtype) for name, cells in self.strips},
+            {name: make((*steps, *cells), self.dtype, self.device) for name, cells in self.strips},
         )
 
     def windows(self, n_slots: int) -> list["Window"]:
@@ -124,12 +133,22 @@ class Window:
         """Where an adjoint of `n_steps` steps begins and ends with this window."""
         return n_steps - self.end, n_steps - self.begin
 
+    def records(self, group: int) -> Iterator[tuple[int, range]]:
+        """Records of `group` slots, and which of the window's slots are in them."""
+        for index in range(0, self.n_slots, group):
+            last = min(index + group, self.n_slots)
+            yield (self.first + index) // group, range(index, last)
 
-def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """An uninitialised tensor on the CPU; numpy asks the kernel for huge pages, torch does not."""
+
+def empty(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device = HOST) -> Tensor:
+    """An uninitialised tensor; on the CPU numpy asks for huge pages, torch does not."""
+    if device.type != "cpu":
+        return torch.empty(shape, dtype=dtype, device=device)
     return torch.from_numpy(np.empty(shape, dtype=numpy_type(dtype)))
 
 
-def zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """A tensor of zeros on the CPU."""
+def zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device = HOST) -> Tensor:
+    """A tensor of zeros."""
+    if device.type != "cpu":
+        return torch.zeros(shape, dtype=dtype, device=device)
     return torch.from_numpy(np.zeros(shape, dtype=numpy_type(dtype)))

@@ -62,9 +62,12 @@ def keep(
         What was asked for does not fit, or the folder for it cannot be written or has no room.
     """
     shape = (*sweep.program.shape[:-1], backend.padded(sweep.program.shape[-1]))
-    history = HistoryShape(names, sweep.n_shots, shape, sweep.dtype, stride, sweep.n_steps)
+    history = HistoryShape(
+        names, sweep.n_shots, shape, sweep.dtype, stride, sweep.n_steps, device=sweep.device
+    )
     edges = partial(boundary_shape, sweep.program, sweep.sampled or sweep.program, history)
-    choice = choose(storage, history, backend.state_bytes(sweep), edges)
+    on_card = backend.card.free_memory if backend.card and history.apart else None
+    choice = choose(storage, history, backend.state_bytes(sweep), edges, on_card=on_card)
     folder, way = folder_of(storage), None
     if choice.method == "boundary":
         history = edges().history
@@ -134,7 +137,7 @@ class Archived:
         self._backend, self._shape, self._choice, self._way = backend, shape, choice, way
         self._sweep: Sweep | None = None
         self._end: Mapping[str, Tensor] = {}
-        self._archive = archive(shape, choice, folder)
+        self._archive = archive(shape, choice, folder, backend.card)
 
     def forward(self, sweep: Sweep, look: Look | None) -> SweepResult:
         """See `Keeper`."""

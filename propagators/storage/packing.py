@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wavepipe.propagators.backends.sweep import History
+from wavepipe.propagators.backends.sweep import History, Memory
 from wavepipe.propagators.storage.codecs import Codec
 from wavepipe.propagators.storage.codecs_library import whole_lines
 from wavepipe.propagators.storage.history import HistoryShape
@@ -23,9 +23,9 @@ class Packing:
         self.size = shape.encoded_bytes(codec)
         """Bytes of a slot."""
 
-    def pack(self, slots: History, index: int, out: NDArray[np.uint8]) -> None:
+    def pack(self, slots: History, index: int, out: Memory) -> None:
         """Write a slot to (size,) bytes."""
-        start = 0
+        out, start = np.asarray(out), 0
         for part in self._sums(slots, index):
             size = self._codec.size(part.shape[1:], part.itemsize)
             self._codec.encode(
@@ -39,9 +39,9 @@ class Packing:
             start += size
         out[start:] = 0
 
-    def unpack(self, data: NDArray[np.uint8], into: History, index: int) -> None:
+    def unpack(self, data: Memory, into: History, index: int) -> None:
         """Bring a slot back from (size,) bytes."""
-        start = 0
+        data, start = np.asarray(data), 0
         for part in self._sums(into, index):
             size = self._codec.size(part.shape[1:], part.itemsize)
             whole = part if part.flags.c_contiguous else np.empty(part.shape, part.dtype)

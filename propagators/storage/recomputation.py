@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-import numpy as np
+import torch
 
+from wavepipe.propagators.backends.card import Card
 from wavepipe.propagators.backends.sweep import (
     Backend,
     Execution,
@@ -13,9 +15,11 @@ from wavepipe.propagators.backends.sweep import (
     SweepResult,
 )
 from wavepipe.propagators.errors import StorageError
-from wavepipe.propagators.storage.history import HistoryShape, Look, Window
+from wavepipe.propagators.storage.history import HOST, HistoryShape, Look, Window, empty, zeros
 from wavepipe.propagators.storage.reversal import START, Action, reversal
 from wavepipe.propagators.storage.scratch_file import ScratchFile
+from wavepipe.propagators.storage.shelves import DiskShelf, MemoryShelf, Shelf
+from wavepipe.propagators.storage.shuttle import STATES, Shuttle
 from wavepipe.propagators.storage.ways import Choice
 
 
@@ -30,7 +34,7 @@ class Recomputed:
         self._windows = shape.windows(choice.window)
         self._actions: Iterator[Action] = reversal(len(self._windows), choice.checkpoints)
         self._memory = shape.allocate(min(choice.window, shape.n_slots))
-        self._checkpoints = Checkpoints(choice, folder)
+        self._checkpoints = _checkpoints(choice, folder, shape.device, backend.card)
         self._sweep: Sweep | None = None
 
     def forward(self, sweep: Sweep, look: Look | None) -> SweepResult:
@@ -96,13 +100,15 @@ class Checkpoints:
         The folder cannot be written or has no room.
     """
 
-    def __init__(self, choice: Choice, folder: Path) -> None:
+    def __init__(self, choice: Choice, folder: Path, device: torch.device) -> None:
+        self._device = device
         self._file: ScratchFile | None = None
         in_memory = choice.checkpoints
         if choice.mode == "disk" and choice.checkpoints:
             self._file = ScratchFile(folder, choice.checkpoints, choice.state, choice.buffers)
             in_memory = 0
-        self._memory = np.empty((in_memory, choice.state), np.uint8)
+        place = device if choice.mode == "device" else HOST
+        self._memory = empty((in_memory, choice.state), torch.uint8, place)
 
     def save(self, number: int, execution: Execution) -> None:
         """Keep the state of an execution as checkpoint `number`."""
@@ -115,7 +121,8 @@ class Checkpoints:
     def restore(self, number: int, execution: Execution, step: int) -> None:
         """Put an execution back in front of a step; the start is zero and takes no memory."""
         if number == START:
-            execution.restore(np.zeros(execution.state_bytes, np.uint8), step)
+            nothing = zeros((execution.state_bytes,), torch.uint8, self._device)
+            execution.restore(nothing, step)
         elif self._file is not None:
             with self._file.reading(number) as memory:
                 execution.restore(memory, step)
@@ -124,6 +131,54 @@ class Checkpoints:
 
     def close(self) -> None:
         """Free everything; a second call does nothing."""
-        self._memory = self._memory[:0].copy()
+        self._memory = self._memory[:0].clone()
         if self._file is not None:
             self._file.close()
+
+
+class ShuttledCheckpoints:
+    """States of an execution on a card, in the computer's memory or in a file.
+
+    Raises
+    ------
+    StorageError
+        See `Checkpoints`.
+    """
+
+    def __init__(self, choice: Choice, folder: Path, device: torch.device, card: Card) -> None:
+        size = (choice.checkpoints, choice.state)
+        self._device = device
+        self._shelf: Shelf
+        if choice.mode == "disk":
+            self._shelf = DiskShelf(folder, *size, choice.buffers)
+        else:
+            self._shelf = MemoryShelf(*size)
+        self._shuttle = Shuttle(card, device, choice.state, STATES)
+
+    def save(self, number: int, execution: Execution) -> None:
+        """Keep the state of an execution as checkpoint `number`, while it goes on."""
+        with self._shuttle.sending(partial(self._shelf.put, number)) as there:
+            execution.save(there)
+
+    def restore(self, number: int, execution: Execution, step: int) -> None:
+        """See `Checkpoints`."""
+        if number == START:
+            nothing = zeros((execution.state_bytes,), torch.uint8, self._device)
+            execution.restore(nothing, step)
+            return
+        self._shuttle.settle()
+        for there in self._shuttle.receiving([partial(self._shelf.get, number)]):
+            execution.restore(there, step)
+
+    def close(self) -> None:
+        """See `Checkpoints`."""
+        self._shuttle.close()
+        self._shelf.close()
+
+
+def _checkpoints(
+    choice: Choice, folder: Path, device: torch.device, card: Card | None
+) -> Checkpoints | ShuttledCheckpoints:
+    if card is None or choice.mode == "device" or device.type == "cpu" or not choice.checkpoints:
+        return Checkpoints(choice, folder, device)
+    return ShuttledCheckpoints(choice, folder, device, card)

@@ -4,8 +4,6 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,18 +66,6 @@ class SpillFile:
             raise
         self._end = weakref.finalize(self, self._buffers.stop)
 
-    def put(self, record: int, data: NDArray[Any]) -> None:
-        """Keep a copy of contiguous data, `record_bytes` long, as a record."""
-        flat = self._bytes(data)
-        with self.writing(record) as memory:
-            np.copyto(memory, flat)
-
-    def get(self, record: int, out: NDArray[Any]) -> None:
-        """Copy a record into a contiguous array, `record_bytes` long."""
-        flat = self._bytes(out)
-        with self.reading(record) as memory:
-            np.copyto(flat, memory)
-
     @contextmanager
     def writing(self, record: int) -> Iterator[NDArray[np.uint8]]:
         """Memory to fill with a record, without a copy.
@@ -106,31 +92,10 @@ class SpillFile:
         if failure is not None:
             raise failure
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._end()
-        if kind is None:
-            self.close()
-
     def _index(self, record: int) -> int:
         if not 0 <= record < self.n_records:
             raise IndexError(f"record {record} does not exist; there are {self.n_records}.")
         return record
-
-    def _bytes(self, data: NDArray[Any]) -> NDArray[np.uint8]:
-        if data.nbytes != self.record_bytes or not data.flags.c_contiguous:
-            raise ValueError(
-                f"a record is {self.record_bytes} contiguous bytes, not an array of shape "
-                f"{data.shape} and type {data.dtype}."
-            )
-        return data.reshape(-1).view(np.uint8)
 
 
 def file_bytes(n_records: int, record_bytes: int) -> int:

@@ -10,6 +10,7 @@ from typing import Literal
 from wavepipe.propagators.storage.codecs import Codec
 from wavepipe.propagators.storage.history import BoundaryShape, HistoryShape
 from wavepipe.propagators.storage.reversal import extra_windows
+from wavepipe.propagators.storage.shuttle import BUFFERS, STATES
 from wavepipe.propagators.storage.spill import buffer_bytes, default_buffers, file_bytes
 
 _WINDOW_BYTES = 8 << 20
@@ -50,7 +51,7 @@ class Choice:
     @property
     def is_direct(self) -> bool:
         """Whether the back-end writes and reads the history where it stays."""
-        return self.method == "snapshots" and self.mode != "disk" and self.compression == "none"
+        return self.method == "snapshots" and not self.window
 
 
 def snapshots(
@@ -60,7 +61,8 @@ def snapshots(
     limit: float | None = None,
 ) -> Choice:
     """Every slot kept; windows as large as is good, or as a limit of memory allows."""
-    if mode != "disk" and codec.name == "none":
+    where_made = mode == "device" or (mode == "cpu" and not history.apart)
+    if where_made and codec.name == "none":
         return Choice(mode, "snapshots", "none", history.bytes)
     return _largest_windows(history, mode, codec, limit, Choice(mode, "snapshots", codec.name, 0))
 
@@ -104,13 +106,15 @@ def _in_windows(
     history: HistoryShape, way: Choice, encoded: int, window: int, *, small: bool
 ) -> Choice:
     """A way through windows of some slots; `small`: records and buffers as small as can be."""
-    staging = history.slot_bytes * min(window, history.n_slots)
+    staging = history.slot_bytes * min(window, history.n_slots) + _transformed(history, way)
     if way.mode != "disk":
+        staging += _underway(history, way, encoded)
         kept = encoded * history.n_slots
         return replace(way, memory=way.memory + kept + staging, window=window)
     record = 1 if small else min(window, -(-_RECORD_BYTES // encoded))
     window = -(-window // record) * record
-    staging = history.slot_bytes * min(window, history.n_slots)
+    staging = history.slot_bytes * min(window, history.n_slots) + _transformed(history, way)
+    staging += record * _underway(history, way, encoded)
     buffers = 1 if small else default_buffers(record * encoded)
     return replace(
         way,
@@ -120,6 +124,18 @@ def _in_windows(
         record=record,
         buffers=buffers,
     )
+
+
+def _underway(history: HistoryShape, way: Choice, encoded: int) -> int:
+    """Of a slot between a card and the computer's memory, in both."""
+    return 2 * BUFFERS * encoded if history.apart and way.mode != "device" else 0
+
+
+def _transformed(history: HistoryShape, way: Choice) -> int:
+    """Of a part of all shots on a card, transformed, in single precision."""
+    if not history.apart or not way.compression.startswith("cosine"):
+        return 0
+    return history.n_shots * history.part_bytes // history.dtype.itemsize * 4
 
 
 def recomputed(
@@ -153,6 +169,8 @@ def _with_checkpoints(
 ) -> Choice:
     n = -(-history.n_slots // window)
     memory, disk, checkpoints = window * history.slot_bytes, 0, n - 1
+    if history.apart and mode != "device":
+        memory += 2 * STATES * state_bytes
     if mode == "disk" and checkpoints:
         memory += buffer_bytes(state_bytes, _STATES_IN_MEMORY)
         disk = file_bytes(checkpoints, state_bytes)

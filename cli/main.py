@@ -28,10 +28,12 @@ COMMANDS = {
     "model": ("wavepipe.cli.model", "model", "Model the gathers of a survey."),
     "rtm": ("wavepipe.cli.rtm", "rtm", "Image a survey by reverse-time migration."),
     "fwi": ("wavepipe.cli.fwi", "fwi", "Invert a survey for the earth model."),
+    "submit": ("wavepipe.cli.submit", "submit", "Submit a run to a batch system."),
     "init": ("wavepipe.cli.init", "init", "Write a commented job file to start from."),
     "inspect": ("wavepipe.cli.inspect", "inspect", "Describe a SEG-Y file, model or result."),
     "status": ("wavepipe.cli.status", "status", "Say how a run is doing."),
     "cancel": ("wavepipe.cli.status", "cancel", "Stop a run, which can go on later."),
+    "report": ("wavepipe.cli.report", "report", "Write all about a run into one HTML file."),
     "doctor": ("wavepipe.cli.doctor", "doctor", "Look at this machine, and at the workers."),
 }
 """Module, attribute and one line of help by subcommand."""

@@ -37,7 +37,7 @@ workers_option = click.option(
     "--workers",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Worker processes on this machine, instead of cluster.workers.",
+    help="Worker processes, instead of cluster.workers.",
 )
 
 scheduler_option = click.option(
@@ -109,19 +109,41 @@ def load_job(
             "give one of them."
         )
         raise click.UsageError(msg)
-    given = list(overrides)
-    if output is not None:
-        given.append(f"output.folder={_quoted(str(output.absolute()))}")
+    given = overrides_of(overrides, output)
     if scheduler is not None:
         given.append(f"cluster.address={_quoted(scheduler)}")
-        given.append("cluster.kind=address")
+        given += ["cluster.kind=address", "cluster.scheduler_file=null", "cluster.min_workers=null"]
     if workers is not None:
         given.append(f"cluster.workers={workers}")
     job = read_job(job_file, given)
     check_kind(job, kind)
+    _serve_allocation(job, resume)
     check_files(job)
     RunFolder(job.output_folder).check(resume)
     return job
+
+
+def overrides_of(overrides: tuple[str, ...], output: Path | None) -> list[str]:
+    """Overrides of a job file, with the run folder among them."""
+    if output is None:
+        return list(overrides)
+    return [*overrides, f"output.folder={_quoted(str(output.absolute()))}"]
+
+
+def _serve_allocation(job: Job, resume: bool) -> None:
+    """Work for the driver, and end, if this is another process of a static allocation."""
+    from wavepipe.pipeline.allocation import find_rank
+    from wavepipe.pipeline.resume import is_finished
+    from wavepipe.pipeline.run_folder import RunFolder
+
+    rank = find_rank() if job.cluster.kind == "static" else None
+    if rank is None or rank.number == 0:
+        return
+    if not (resume and is_finished(RunFolder(job.output_folder), job)):
+        from wavepipe.pipeline.cluster_static import serve  # Dask loads here
+
+        serve(job, rank)
+    raise click.exceptions.Exit(0)
 
 
 def _quoted(text: str) -> str:

@@ -53,10 +53,12 @@ def says_finished(job: Job) -> bool:
 
 def show_plan(job: Job, *, resume: bool = False) -> int:
     """Say what a run of a job would do, without starting it; the exit code."""
-    from wavepipe.pipeline.run_start import describe_run, plan_run  # torch loads here
+    from wavepipe.pipeline.forecast import forecast  # torch loads here
+    from wavepipe.pipeline.run_start import describe_run, plan_run
 
-    with plan_run(job, resume=resume) as (inputs, plan, _):
-        for line in describe_run(inputs, plan):
+    with plan_run(job, resume=resume) as (inputs, plan, workers):
+        lines = (*describe_run(inputs, plan), *forecast(inputs, plan), *workers.describe(plan))
+        for line in lines:
             click.echo(line)
     click.echo(f"Nothing was started or written. Results would go to {job.output_folder}.")
     return exit_codes.DONE

@@ -1,7 +1,9 @@
 """Whether a machine, or every worker of a cluster, can do what a run needs."""
 
+import importlib.util
 import os
 import platform
+import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from wavepipe.pipeline.batch_systems import BATCH_SYSTEMS
 from wavepipe.pipeline.keeping import scratch_folder
 from wavepipe.pipeline.machine import available_cores
 from wavepipe.pipeline.provenance import cpu_model, package_versions
@@ -54,6 +57,7 @@ def examine(scratch: str | None = None) -> tuple[Finding, ...]:
         _judged("scratch", lambda: _scratch(scratch)),
         Finding("libraries", f"of compiled propagators, in {cache_folder()}"),
         Finding("gpu", _gpu()),
+        Finding("batch systems", _batch_systems()),
     )
 
 
@@ -88,6 +92,14 @@ def _gpu() -> str:
         return "none that torch can use"
     names = [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())]
     return f"{', '.join(names)}; not used yet"
+
+
+def _batch_systems() -> str:
+    """Batch systems whose commands are here, and whether their jobs can be workers."""
+    there = [name for name, one in BATCH_SYSTEMS.items() if shutil.which(one.submit.split()[0])]
+    package = importlib.util.find_spec("dask_jobqueue")
+    lacking = "" if package else "; dask-jobqueue, which submits workers, is not installed"
+    return (", ".join(there) or "none has its commands here") + lacking
 
 
 def answer(found: object) -> tuple[Finding, ...]:

@@ -200,14 +200,19 @@ def load_evaluation(path: str) -> Evaluation:
 def save_array(name: str, values: NDArray[Any], folder: Path) -> str:
     """Write an array to a file named by its content, and return its path."""
     values = np.ascontiguousarray(values)
-    kind = repr((values.shape, values.dtype.str)).encode()
-    path = folder / f"{name}-{_digest(kind + values.tobytes())}.npy"
+    path = folder / f"{name}-{content_name(values)}.npy"
     if not path.exists():
         partial = path.with_suffix(f".{os.getpid()}.partial")
         with partial.open("wb") as file:
             np.save(file, values)
         partial.replace(path)
     return str(path)
+
+
+def content_name(values: NDArray[Any]) -> str:
+    """Name of a contiguous array, of its shape, type and content."""
+    kind = repr((values.shape, values.dtype.str)).encode()
+    return _digest(kind + values.tobytes())
 
 
 @lru_cache(maxsize=8)

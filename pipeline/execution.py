@@ -10,7 +10,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -33,10 +33,12 @@ from wavepipe.pipeline.keeping import SPARE
 from wavepipe.pipeline.ledger import Ledger, forget
 from wavepipe.pipeline.left_out import LeftOut, describe_left_out, left_out
 from wavepipe.pipeline.partial import Failure, Partial
-from wavepipe.pipeline.progress import counting, readable_seconds
+from wavepipe.pipeline.progress import counting
 from wavepipe.pipeline.resume import may_go_on
-from wavepipe.pipeline.run_folder import RunFolder
+from wavepipe.pipeline.run_end import close_run, keep_stacks, say_stopped
+from wavepipe.pipeline.run_folder import RunFolder, flush
 from wavepipe.pipeline.run_start import describe_run, plan_run, write_start
+from wavepipe.pipeline.run_warnings import kept_warnings
 from wavepipe.pipeline.scales import scaled_back
 from wavepipe.propagators.physics.names import PARAMETERS
 
@@ -237,6 +239,7 @@ class Run:
                 "name": name,
                 "shots": len(partial.shots),
                 "failed": len(partial.failures),
+                "failures": [asdict(failure) for failure in partial.failures],
                 "seconds": round(seconds, 3),
             }
         )
@@ -264,6 +267,11 @@ class Run:
         for path in set(evaluation.model.values()) - set(self.start.values()):
             Path(path).unlink(missing_ok=True)
 
+    def prune(self) -> None:
+        """Delete the sums of all evaluations so far, which a checkpoint makes superfluous."""
+        keep_stacks(self.folder)
+        forget(self.folder.ledger, keep=self.folder.checkpoint)
+
     def outcome(self, shots: Sequence[int], failures: Sequence[Failure]) -> Outcome:
         """How the run ended, with these shots done and these failed."""
         accepted = bool(shots) and len(failures) <= self.job.run.max_failed_shots
@@ -282,6 +290,8 @@ class Run:
             }
         )
         if accepted:
+            flush(self.folder.events)
+            keep_stacks(self.folder)
             forget(self.folder.ledger)
         index = [int(original) for original in self.inputs.survey.original_index]
         return Outcome(
@@ -347,26 +357,34 @@ def start_run(
     """
     start = time.perf_counter()
     goes_on = resume and may_go_on(RunFolder(job.output_folder))
-    with (
-        plan_run(job, cluster, resume=resume) as (inputs, plan, workers),
-        workers.ready(plan) as ready,
-    ):
-        folder = RunFolder.create(job.output_folder, resume)
-        with folder.locked():
-            if may_go_on(folder) != goes_on:
-                raise RunFolderError(
-                    f"another run was at work in {folder.path} meanwhile; give the command again."
-                )
-            if started is not None:
-                started(folder.path)
-            write_start(folder, inputs, plan)
-            for line in describe_run(inputs, plan):
-                logger.info("%s", line)
-            run = Run(inputs, plan, folder, ready)
-            try:
-                yield run
-            finally:
-                shutil.rmtree(run.work, ignore_errors=True)
-    seconds = time.perf_counter() - start
-    folder.log_event({"event": "closed", "seconds": round(seconds, 3)})
-    logger.info("finished in %s: %s", readable_seconds(seconds), folder.path)
+    with kept_warnings() as kept:
+        with (
+            plan_run(job, cluster, resume=resume) as (inputs, plan, workers),
+            workers.ready(plan) as ready,
+        ):
+            folder = RunFolder.create(job.output_folder, resume)
+            with folder.locked():
+                if may_go_on(folder) != goes_on:
+                    raise RunFolderError(
+                        f"another run was at work in {folder.path} meanwhile; give the command "
+                        "again."
+                    )
+                if started is not None:
+                    started(folder.path)
+                write_start(folder, inputs, plan)
+                kept.keep_in(folder)
+                for line in describe_run(inputs, plan):
+                    logger.info("%s", line)
+                run = Run(inputs, plan, folder, ready)
+                try:
+                    with ExitStack() as watching:
+                        watching.enter_context(ready.logged(folder.logs))
+                        if job.output.dask_report:
+                            watching.enter_context(ready.profiled(folder.dask_report))
+                        yield run
+                except BaseException as error:
+                    say_stopped(folder, error)
+                    raise
+                finally:
+                    shutil.rmtree(run.work, ignore_errors=True)
+        close_run(folder, time.perf_counter() - start, figures=job.output.figures)

@@ -6,13 +6,13 @@ one node of that tree, summed in the tree's order inside the leaf; so neither th
 the number of workers nor the order of completion can change a bit of the root.
 """
 
-import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dask._task_spec import Task, TaskRef
 from distributed import get_worker
 
+from wavepipe.pipeline.batch_events import BatchWatch
 from wavepipe.pipeline.errors import LedgerError
 from wavepipe.pipeline.ledger import REMEDY, Covered, Ledger, Node
 from wavepipe.pipeline.partial import Failure, Partial, add
@@ -72,7 +72,7 @@ def build_graph(
     leaf: Leaf,
     argument: str,
     blocks: Sequence[tuple[int, ...]],
-    safe: Ledger | None = None,
+    safe: Ledger,
     patience: float | None = None,
 ) -> tuple[dict[Key, Task], Key]:
     """Graph of one evaluation as a plain dict, and the key of its root.
@@ -93,7 +93,7 @@ def build_graph(
     patience
         Seconds after which a worker ends itself if its batch has not ended; None for never.
     """
-    known = set() if safe is None else set(safe.check())
+    known = set(safe.check())
     graph: dict[Key, Task] = {}
 
     def key_of(level: int, place: int) -> Key:
@@ -102,8 +102,6 @@ def build_graph(
         if level and first + (1 << (level - 1)) >= len(blocks):
             return key_of(level - 1, 2 * place)  # no right neighbour: the node is its left child
         key = (f"{'sum' if level else 'batch'}-{evaluation}", level, place)
-        if key in graph:
-            return key
         node = (level, place)
         if node in known:
             graph[key] = Task(key, read_sum, safe, node)
@@ -143,11 +141,9 @@ def read_sum(safe: Ledger, node: Node) -> Partial | Covered:
 
 
 def add_sums(
-    left: Partial | Covered, right: Partial | Covered, safe: Ledger | None, node: Node
+    left: Partial | Covered, right: Partial | Covered, safe: Ledger, node: Node
 ) -> Partial | Covered:
     """Sum of two nodes, made safe where the ledger keeps it."""
-    if safe is None:
-        return add(_known(left), _known(right))
     found = safe.find(node)
     if found is None:
         found = add(_known(left), _known(right))
@@ -166,37 +162,34 @@ def run_batch(
     leaf: Leaf,
     argument: str,
     shots: tuple[int, ...],
-    safe: Ledger | None,
+    safe: Ledger,
     node: Node,
     patience: float | None = None,
 ) -> Partial | Covered:
     """Compute one batch and report how long it took; the report is a view, not the result."""
-    found = None if safe is None else safe.find(node)
+    found = safe.find(node)
     if found is not None:
         return found
-    start = time.perf_counter()
-    if safe is None:
-        return leaf(argument, shots, 0)
-    deaths = safe.deaths(node)
-    if deaths >= MOST_DEATHS:  # the count stays: this value may die with its worker too
-        return Partial(failures=tuple(Failure(shot, "", GIVEN_UP) for shot in shots))
-    with safe.trying(node):
-        with watched(patience, safe.folder / f"{node[1]}-try{deaths + 1}.stacks"):
-            # The first may have been an accident; later ones look like too little memory.
-            partial = leaf(argument, shots, max(0, deaths - 1))
-        safe.keep(node, partial)
-    try:
-        worker = get_worker()
-    except ValueError:
-        return partial
-    worker.log_event(
-        TOPIC,
-        {
-            "event": "batch",
-            "shots": len(shots),
-            "first_shot": shots[0],
-            "seconds": round(time.perf_counter() - start, 4),
-            "worker": str(worker.name),
-        },
-    )
+    worker, dead = _worker(), safe.deaths(node)
+    watch = BatchWatch("" if worker is None else str(worker.address))
+    if len(dead) >= MOST_DEATHS:  # the count stays: this value may die with its worker too
+        partial = Partial(failures=tuple(Failure(shot, "", GIVEN_UP) for shot in shots))
+    else:
+        stacks = safe.folder / f"{node[1]}-try{len(dead) + 1}.stacks"
+        alone = worker is not None and worker.state.nthreads == 1
+        with safe.trying(node, watch.worker):
+            with watched(patience if alone else None, stacks):
+                # The first may have been an accident; later ones look like too little memory.
+                partial = leaf(argument, shots, max(0, len(dead) - 1))
+            safe.keep(node, partial)
+    if worker is not None:
+        worker.log_event(TOPIC, watch.event(shots, partial, dead))
     return partial
+
+
+def _worker() -> Any:
+    """The Dask worker that this runs on; None where it runs in the driver."""
+    try:
+        return get_worker()
+    except ValueError:
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
@@ -14,11 +15,14 @@ from wavepipe.pipeline.parameter_space import Model, ParameterSpace, Vector
 
 if TYPE_CHECKING:
     from wavepipe.pipeline.cluster import Cluster
+    from wavepipe.pipeline.inversion_checkpoint import Arrays, Standing
     from wavepipe.pipeline.inversion_output import IterationRecord
     from wavepipe.pipeline.inversion_stage import StageState
     from wavepipe.pipeline.job import Job
     from wavepipe.pipeline.job_sections import FwiSection, Stage
     from wavepipe.pipeline.partial import Failure
+
+logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -56,11 +60,9 @@ def invert_survey(
         from wavepipe.pipeline.inversion_output import begin_output, publish
 
         inversion = _begin(run)
-        begin_output(run, inversion.space)
-        for number, stage in enumerate(inversion.section.stages):
-            inversion.run_stage(number, stage)
-            if inversion.gave_up:
-                break
+        goes_on = inversion.go_on()
+        begin_output(run, inversion.space, goes_on=goes_on)
+        inversion.run_stages()
         publish(
             run,
             inversion.model,
@@ -99,6 +101,34 @@ class Inversion:
     failures: list[Failure] = field(default_factory=list)
     iteration: int = 0
     records: list[IterationRecord] = field(default_factory=list)
+    stood: tuple[Standing, Arrays] | None = None
+    """Where the run was stopped, until its stage goes on from there."""
+
+    def go_on(self) -> bool:
+        """Go back to where a run that was stopped stood, if that is known."""
+        from wavepipe.pipeline.inversion_checkpoint import last_standing
+
+        folder = self.run.folder
+        most = self.run.job.run.max_failed_shots
+        self.stood = last_standing(folder.checkpoint, most) if folder.results.exists() else None
+        if self.stood is None:
+            return False
+        standing, arrays = self.stood
+        self.vector, self.shots = arrays["vector"], list(standing.shots)
+        self.failures, self.records = list(standing.failures), list(standing.records)
+        self.iteration = self.records[-1].iteration
+        found = {int(shot): counts for shot, counts in standing.left_out.items()}
+        self.run.left_out.update(found)
+        logger.info("goes on after iteration %d", self.iteration)
+        return True
+
+    def run_stages(self) -> None:
+        """Make the iterations of all frequency bands, or those that are left."""
+        first = 0 if self.stood is None else self.stood[0].stage
+        for number, stage in list(enumerate(self.section.stages))[first:]:
+            self.run_stage(number, stage)
+            if self.gave_up:
+                return
 
     @property
     def model(self) -> Model:
@@ -118,10 +148,18 @@ class Inversion:
         band = self.run.plan.passes[number]
         optimizer = _optimizer(self.section, self.space)
         state = StageState(self, number, stage, band)
-        for count in range(stage.iterations):
+        count = 0
+        if self.stood is not None:
+            standing, arrays = self.stood
+            state.restore(standing, arrays, optimizer)
+            count, self.stood = standing.iterations, None
+        while count < stage.iterations:
             update = self._iterate(state, optimizer, count)
-            if update is None or (update.converged and not state.draws):
+            if update is None:
                 break
+            # Where no step helps, no other iteration over the same shots will.
+            count = stage.iterations if update.converged and not state.draws else count + 1
+            state.keep(optimizer, count)
         self._without_failures(state, optimizer, state.finish)
 
     def _iterate(self, state: StageState, optimizer: Optimizer, count: int) -> Update | None:

@@ -1,6 +1,7 @@
 """What an inversion writes: every iteration as it comes, the final model at the end."""
 
 import logging
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from wavepipe.pipeline.parameter_space import ParameterSpace
 from wavepipe.pipeline.partial import Failure
 from wavepipe.pipeline.quantities import describe_parameter, with_unit
 from wavepipe.pipeline.results import create_results, keep_iterations, write_iteration
+from wavepipe.pipeline.results_store import flush_store
 from wavepipe.pipeline.segy.images import write_image_segy
 from wavepipe.pipeline.shot_status import write_shot_status
 
@@ -54,15 +56,20 @@ class IterationRecord:
         return cls(0, 0, max_frequency, misfit, misfit, {}, 0, ())
 
 
-def begin_output(run: Run, space: ParameterSpace) -> None:
-    """Make the empty results."""
+def begin_output(run: Run, space: ParameterSpace, *, goes_on: bool) -> None:
+    """Make the empty results; or make those of a run that goes on as long as they were."""
     stages = run.job.fwi.stages if run.job.fwi is not None else ()
+    n_iterations = sum(stage.iterations for stage in stages)
+    if goes_on:
+        keep_iterations(run.folder.results, n_iterations + 1)
+        return
+    shutil.rmtree(run.folder.results, ignore_errors=True)
     create_results(
         run.folder.results,
         "fwi",
         run.inputs.survey,
         run.inputs.earth,
-        n_iterations=sum(stage.iterations for stage in stages),
+        n_iterations=n_iterations,
         parameters=space.changing,
         attributes=run.attributes(),
     )
@@ -109,6 +116,12 @@ def save_iteration(run: Run, record: IterationRecord, model: Model) -> None:
         changes or "none",
         record.evaluations,
     )
+
+
+def flush_results(run: Run) -> None:
+    """Make the iterations so far outlive a loss of power."""
+    last = run.folder.checkpoint
+    flush_store(run.folder.results, last.stat().st_mtime if last.exists() else 0.0)
 
 
 def publish(

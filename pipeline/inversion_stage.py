@@ -6,9 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wavepipe.pipeline.evaluation import Wanted
-from wavepipe.pipeline.inversion_output import IterationRecord, save_iteration
+from wavepipe.pipeline.inversion_checkpoint import Arrays, Standing, keep_standing
+from wavepipe.pipeline.inversion_output import IterationRecord, flush_results, save_iteration
 from wavepipe.pipeline.job_sections import Stage
 from wavepipe.pipeline.line_search import Point
 from wavepipe.pipeline.optimizers import Optimizer, Problem, Update
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from wavepipe.pipeline.inversion import Inversion
 
 logger = logging.getLogger(__name__)
+
+_MEMORY = "optimizer/"
+"""Prefix of the arrays that an optimizer remembers."""
 
 
 class ShotsFailedError(Exception):
@@ -94,7 +99,22 @@ class StageState:
         if not self.preconditioners:
             self.preconditioners = self._make_preconditioners(partial, gradient)
         factor = len(self.inversion.shots) / len(self.subset)
-        return Point(vector, factor * partial.scalars["misfit"], factor * gradient)
+        point = Point(vector, factor * partial.scalars["misfit"], factor * gradient)
+        self._say_tried(point)
+        return point
+
+    def _say_tried(self, point: Point) -> None:
+        """Note a point of an iteration: where it starts, or a step of its line search."""
+        inversion = self.inversion
+        inversion.run.folder.log_event(
+            {
+                "event": "tried",
+                "iteration": inversion.iteration + 1,
+                "stage": self.number,
+                "misfit": point.misfit,
+                "changes": inversion.space.largest_changes(inversion.vector, point.vector),
+            }
+        )
 
     def _warn_of_nothing(self, misfit: float) -> None:
         """Say why there may be nothing to invert."""
@@ -160,13 +180,64 @@ class StageState:
             weight = illumination_weight(
                 partial.spread("illumination", space.mask.shape), space.mask
             )
+        made = self._unbalanced(weight)
+        return balance(made, dict(zip(space.inverted, space.split(gradient), strict=True)))
+
+    def _unbalanced(self, weight: NDArray[np.float64] | None) -> dict[str, Preconditioner]:
+        """Mask, weight and smoothing of each parameter."""
+        section, space = self.inversion.section, self.inversion.space
         spacing = self.inversion.run.inputs.earth.spacing
         made = {}
         for name, update in section.parameters.inverted.items():
             width = section.smoothing if update.smoothing is None else update.smoothing
             cells = tuple(width / h for h in spacing)
             made[name] = Preconditioner(space.where(name), weight, cells)
-        return balance(made, dict(zip(space.inverted, space.split(gradient), strict=True)))
+        return made
+
+    def keep(self, optimizer: Optimizer, iterations: int) -> None:
+        """Make safe where the inversion stands, and drop the sums that led there."""
+        inversion, point = self.inversion, self.point
+        run = inversion.run
+        standing = Standing(
+            stage=self.number,
+            iterations=iterations,
+            shots=tuple(inversion.shots),
+            failures=tuple(inversion.failures),
+            subset=self.subset,
+            misfit=None if point is None else point.misfit,
+            first_misfit=self.first_misfit,
+            factors={name: one.factor for name, one in self.preconditioners.items()},
+            records=tuple(inversion.records),
+            left_out={str(shot): found for shot, found in run.left_out.items()},
+        )
+        arrays = {f"{_MEMORY}{name}": a for name, a in optimizer.memory_arrays().items()}
+        arrays["vector"] = inversion.vector
+        if point is not None:
+            arrays["gradient"] = point.gradient
+        for one in self.preconditioners.values():  # which share it
+            if one.weight is not None:
+                arrays["weight"] = one.weight
+        flush_results(run)
+        keep_standing(run.folder.checkpoint, standing, arrays)
+        run.prune()
+
+    def restore(self, standing: Standing, arrays: Arrays, optimizer: Optimizer) -> None:
+        """Go on where an inversion stood in this stage."""
+        self.subset, self.first_misfit = standing.subset, standing.first_misfit
+        if standing.misfit is not None:
+            self.point = Point(self.inversion.vector, standing.misfit, arrays["gradient"])
+        if standing.factors:
+            self.preconditioners = {
+                name: replace(one, factor=standing.factors[name])
+                for name, one in self._unbalanced(arrays.get("weight")).items()
+            }
+        optimizer.remember(
+            {
+                name.removeprefix(_MEMORY): array
+                for name, array in arrays.items()
+                if name.startswith(_MEMORY)
+            }
+        )
 
     def _precondition(self, vector: Vector) -> Vector:
         """Apply the band's preconditioners."""

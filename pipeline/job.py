@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from glob import glob
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -222,6 +223,9 @@ def check_files(job: Job) -> None:
     }
     named["wavelet.path"] = job.wavelet.path
     named["survey.layout.table"] = job.survey.layout.table if job.survey.layout else None
+    if job.output.dask_report and find_spec("bokeh") is None:
+        msg = f"output.dask_report of {job.path.name} needs bokeh: pip install bokeh"
+        raise JobError(msg)
     for key, name in named.items():
         if name is None:
             continue

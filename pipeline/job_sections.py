@@ -1,5 +1,6 @@
 """The sections of a job file, by topic in the modules below, together for those who read them."""
 
+from wavepipe.pipeline.job_cluster import ClusterSection
 from wavepipe.pipeline.job_earth_model import EarthModelSection, EarthParameter
 from wavepipe.pipeline.job_imaging import (
     FwiSection,
@@ -13,7 +14,6 @@ from wavepipe.pipeline.job_section import PhysicsName, Section
 from wavepipe.pipeline.job_storage import StorageSection
 from wavepipe.pipeline.job_survey import Components, SurveySection, WaveletSection
 from wavepipe.pipeline.job_work import (
-    ClusterSection,
     OutputSection,
     PropagatorSection,
     RunSection,

@@ -113,6 +113,7 @@ fwi:
 """
 
 _END = """
+# Workers: local | cuda | slurm | pbs | lsf | sge | oar | htcondor | static (srun, mpirun) | address
 cluster: {{kind: local, workers: auto}}            # or {{kind: address, address: "tcp://host:8786"}}
 run: {{max_failed_shots: 0, seed: 0}}
 output: {{folder: {folder}, segy: true, figures: true}}

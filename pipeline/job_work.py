@@ -1,10 +1,10 @@
-"""The sections of a job file that say how the work is done, where, and what is written."""
+"""The sections of a job file that say how the work is done, and what is written."""
 
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field
 
-from wavepipe.pipeline.job_section import Count, Face, NaturalNumber, Positive, Section
+from wavepipe.pipeline.job_section import Face, NaturalNumber, Positive, Section
 
 
 class PropagatorSection(Section):
@@ -30,35 +30,6 @@ class PropagatorSection(Section):
     )
 
 
-class ClusterSection(Section):
-    """Where the work is done."""
-
-    kind: Literal["local", "address"] = Field(default="local", description="local or address")
-    address: str | None = Field(
-        default=None, description="of a running Dask scheduler, tcp://host:port"
-    )
-    workers: Literal["auto"] | Count = Field(default="auto", description="worker processes")
-    threads_per_worker: Literal["auto"] | Count = Field(
-        default="auto", description="threads in each"
-    )
-    batch_shots: Literal["auto"] | Count = Field(
-        default="auto", description="shots per task, a power of two"
-    )
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if (self.kind == "address") != (self.address is not None):
-            msg = (
-                "kind 'address' and the key address (tcp://host:port) go together: give both for "
-                "a running scheduler, neither for a local cluster"
-            )
-            raise ValueError(msg)
-        if self.batch_shots != "auto" and self.batch_shots & (self.batch_shots - 1):
-            msg = f"batch_shots is {self.batch_shots}; it must be a power of two"
-            raise ValueError(msg)
-        return self
-
-
 class RunSection(Section):
     """What may go wrong, and chance."""
 
@@ -76,3 +47,6 @@ class OutputSection(Section):
     folder: str | None = Field(default=None, description="run folder; runs/<name of the job file>")
     segy: bool = Field(default=True, description="write SEG-Y beside results.zarr")
     figures: bool = Field(default=True, description="write figures")
+    dask_report: bool = Field(
+        default=False, description="write Dask's own account of the run (needs bokeh)"
+    )

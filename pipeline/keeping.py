@@ -45,15 +45,13 @@ class Keeping:
     again: float = 0.0
     """Forward runs that a gradient makes again, or back."""
 
+    is_direct: bool = False
+    """Whether it stays as it is in memory: nothing is encoded, moved or made again."""
+
     @property
     def is_exact(self) -> bool:
         """Whether nothing is lost, not even to rounding."""
         return self.compression == "none" and self.method != "boundary"
-
-    @property
-    def is_direct(self) -> bool:
-        """Whether it stays as it is in memory: nothing is encoded, moved or made again."""
-        return self.mode != "disk" and self.method == "snapshots" and self.compression == "none"
 
     def storage(self, stride: int, max_gradient_error: float, spare: str) -> Storage:
         """For the propagator, on the node that it runs on.

@@ -119,6 +119,7 @@ def _attempt(evaluation: Evaluation, shots: Shots, compute: Compute) -> Iterator
                 "Make room, or set output.folder to another disk."
             ) from error
         if len(shots) == 1:
+            logger.info("shot %s failed", shots[0].label, exc_info=error)
             yield _failed(shots[0], str(error))
             return
         for shot in shots:

@@ -33,6 +33,7 @@ Node = tuple[int, int]
 _SUFFIX = ".sum"
 _BROKEN = ".broken"
 _TRIES = ".tries"
+_UNFINISHED = ".partial"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,39 +87,24 @@ class Ledger:
         if partial.failures or (node[0] % LEVELS and node != self.root):
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self._path(node)
-        unfinished = self.folder / f"{uuid.uuid4().hex}.partial"
-        try:
-            with unfinished.open("wb") as file:
-                for piece in to_bytes(partial):
-                    file.write(piece)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(path)
-            flush(self.folder)
-        except OSError as error:
-            unfinished.unlink(missing_ok=True)
-            raise DiskFullError(
-                f"the ledger of the run cannot be written: {error}. Make room, or set "
-                "output.folder to another disk."
-            ) from error
+        write_sum(self._path(node), partial)
         for below in self.nodes():
             if below != node and _covers(node, below):
                 self._path(below).unlink(missing_ok=True)
 
-    def deaths(self, node: Node) -> int:
-        """Tries of a batch that ended with their worker."""
+    def deaths(self, node: Node) -> list[str]:
+        """Workers that ended with a batch that they tried."""
         try:
-            return self._tries(node).stat().st_size
+            return self._tries(node).read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
-            return 0
+            return []
 
     @contextmanager
-    def trying(self, node: Node) -> Iterator[None]:
-        """Count a try of a batch, unless it ends otherwise than with its worker."""
+    def trying(self, node: Node, worker: str) -> Iterator[None]:
+        """Note who tries a batch, unless the try ends otherwise than with its worker."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with self._tries(node).open("ab") as file:
-            file.write(b".")
+        with self._tries(node).open("a", encoding="utf-8") as file:
+            file.write(f"{worker}\n")
         try:
             yield
         finally:  # which a process that dies does not reach
@@ -144,10 +130,12 @@ class Ledger:
     def check(self) -> list[Node]:
         """What is safe, read once so that nothing relies on a file that is broken.
 
-        Deaths of workers are forgotten: those of a run that was stopped were no batch's fault.
+        Deaths of workers are forgotten: those of a run that was stopped were no batch's fault. What
+        writers that were killed had not finished goes.
         """
-        for path in self.folder.glob(f"*{_TRIES}"):
-            path.unlink(missing_ok=True)
+        for suffix in (_TRIES, _UNFINISHED):
+            for path in self.folder.glob(f"*{suffix}"):
+                path.unlink(missing_ok=True)
         return [node for node in list(self.nodes()) if isinstance(self.find(node), Partial)]
 
     def _above(self, node: Node) -> Iterator[Node]:
@@ -164,11 +152,49 @@ class Ledger:
         return self.folder / f"{node[0]}-{node[1]}{_SUFFIX}"
 
 
+def write_sum(path: Path, partial: Partial) -> None:
+    """Write a sum to a file that outlives a loss of power, and that is there whole or not at all.
+
+    Raises
+    ------
+    DiskFullError
+        It cannot be written.
+    """
+    unfinished = path.with_name(f"{uuid.uuid4().hex}{_UNFINISHED}")
+    try:
+        with unfinished.open("wb") as file:
+            for piece in to_bytes(partial):
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+        flush(path.parent)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise DiskFullError(
+            f"the ledger of the run cannot be written: {error}. Make room, or set "
+            "output.folder to another disk."
+        ) from error
+
+
 def _covers(node: Node, other: Node) -> bool:
     """Whether one node is a sum over the other."""
     return node[0] >= other[0] and other[1] >> (node[0] - other[0]) == node[1]
 
 
-def forget(folder: Path) -> None:
-    """Delete a ledger that nothing will ask for again."""
-    shutil.rmtree(folder, ignore_errors=True)
+def forget(folder: Path, keep: Path | None = None) -> None:
+    """Delete ledgers that nothing will ask for again.
+
+    Parameters
+    ----------
+    folder
+        Of the ledgers.
+    keep
+        What stays of it.
+    """
+    if keep is None:
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    for path in folder.iterdir():
+        if path != keep:
+            shutil.rmtree(path, ignore_errors=True)

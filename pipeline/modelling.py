@@ -77,6 +77,7 @@ def _lay_out(run: Run) -> Evaluation:
             shutil.rmtree(run.folder.ledger)  # it would vouch for gathers that are made empty now
         _create_files(run, unfinished if job.output.segy else {})
         run.folder.log_event({"event": LAID_OUT})
+        flush(run.folder.events)  # before the ledger vouches for the first gather
     for path in _segy_files(run).values():
         if path.exists():  # published without the shots that failed, which are tried again
             path.replace(_unfinished(path))

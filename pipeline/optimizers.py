@@ -4,7 +4,7 @@ They work on flat float64 vectors and know nothing of earth models: what a vecto
 bounded and how its gradient is preconditioned comes in through `Problem`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from wavepipe.pipeline.line_search import LineSearch, Point, dot
 
 Vector = NDArray[np.float64]
+Arrays = Mapping[str, Vector]
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,12 @@ class Optimizer(Protocol):
     def reset(self) -> None:
         """Forget: the problem has changed."""
 
+    def memory_arrays(self) -> Arrays:
+        """What it remembers, by name."""
+
+    def remember(self, arrays: Arrays) -> None:
+        """Go on where one was that remembered this."""
+
 
 @dataclass
 class SteepestDescent:
@@ -79,6 +86,14 @@ class SteepestDescent:
     def reset(self) -> None:
         """Forget the momentum."""
         self._change = None
+
+    def memory_arrays(self) -> Arrays:
+        """The last change."""
+        return {} if self._change is None else {"change": self._change}
+
+    def remember(self, arrays: Arrays) -> None:
+        """Take the last change of another."""
+        self._change = arrays.get("change")
 
 
 @dataclass
@@ -122,6 +137,19 @@ class Adam:
         self._mean = self._square = None
         self._count = 0
 
+    def memory_arrays(self) -> Arrays:
+        """Both means, their count, and the unit of the gradient."""
+        if self._mean is None or self._square is None:
+            return {}
+        numbers = np.array([self._count, self._scale])
+        return {"mean": self._mean, "square": self._square, "numbers": numbers}
+
+    def remember(self, arrays: Arrays) -> None:
+        """Take the means of another."""
+        self._mean, self._square = arrays.get("mean"), arrays.get("square")
+        if "numbers" in arrays:
+            self._count, self._scale = int(arrays["numbers"][0]), float(arrays["numbers"][1])
+
 
 @dataclass
 class Lbfgs:
@@ -161,6 +189,19 @@ class Lbfgs:
     def reset(self) -> None:
         """Forget the pairs."""
         self._pairs = []
+
+    def memory_arrays(self) -> Arrays:
+        """The pairs."""
+        return {
+            f"{name}{k}": vector
+            for k, pair in enumerate(self._pairs)
+            for name, vector in zip(("change", "difference"), pair, strict=True)
+        }
+
+    def remember(self, arrays: Arrays) -> None:
+        """Take the pairs of another."""
+        count = len(arrays) // 2
+        self._pairs = [(arrays[f"change{k}"], arrays[f"difference{k}"]) for k in range(count)]
 
     def _search(self, point: Point, problem: Problem) -> Point | None:
         """Search along the quasi-Newton direction; None if no step lowers the misfit."""

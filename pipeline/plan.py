@@ -20,7 +20,7 @@ from wavepipe.pipeline.keeping import Keeping
 from wavepipe.pipeline.machine import Machine
 from wavepipe.pipeline.passes import Pass, pass_wavelet, plan_passes
 from wavepipe.pipeline.probe import Measured, as_plain
-from wavepipe.pipeline.schedule import Schedule, plan_schedule
+from wavepipe.pipeline.schedule import Schedule, ledger_advice, plan_schedule
 from wavepipe.pipeline.wavefields import check_storage
 from wavepipe.pipeline.windows import Window, face_widths, shot_window
 from wavepipe.propagators.checks import slowest_wave
@@ -98,7 +98,9 @@ def make_plan(inputs: Inputs, machine: Machine) -> Plan:
     verdict = _check_grid(inputs, passes)
     windows = shot_windows(inputs)
     largest = max(windows, key=lambda window: int(np.prod(window.shape)))
-    schedule, keeping, measured = plan_schedule(inputs, passes, largest, machine)
+    schedule, keeping, measured = plan_schedule(inputs, passes, windows, machine)
+    if advice := ledger_advice(schedule, inputs.survey.n_shots):
+        logger.warning("%s", advice)
     return Plan(passes, schedule, keeping, measured, inputs.survey.n_shots, largest.shape, verdict)
 
 

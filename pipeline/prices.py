@@ -153,6 +153,7 @@ class _Shot:
             shot_memory=kept.memory,
             shot_disk=kept.disk,
             again=kept.again,
+            is_direct=kept.is_direct,
         )
         return Priced(keeping, call.bytes, call.updates * (GRADIENT_COST + kept.again))
 
@@ -210,7 +211,8 @@ def _measured(shot: _Shot, ways: Sequence[Priced], threads: int) -> tuple[Measur
     if job.cluster.kind != "local":
         logger.info("ways of keeping wavefields are not measured: the workers are elsewhere")
         return ()
-    patience = max(PROBE_SECONDS, PROBE_SHARE * seconds * _gradients(shot.inputs))
+    gradients = n_evaluations(job) * shot.inputs.survey.n_shots  # if no step is tried twice
+    patience = max(PROBE_SECONDS, PROBE_SHARE * seconds * gradients)
     if seconds > patience:
         logger.info(
             "ways of keeping wavefields are not measured: a shot takes up to %.2g s", seconds
@@ -229,11 +231,11 @@ def _measured(shot: _Shot, ways: Sequence[Priced], threads: int) -> tuple[Measur
     )
 
 
-def _gradients(inputs: Inputs) -> int:
-    """Gradients of one shot that a run makes, if no step is tried twice."""
-    job = inputs.job
-    rounds = sum(stage.iterations for stage in job.fwi.stages) if job.fwi is not None else 1
-    return rounds * inputs.survey.n_shots
+def n_evaluations(job: Job) -> int:
+    """Passes over the shots that a run makes at least."""
+    if job.kind != "fwi" or job.fwi is None:
+        return 1
+    return sum(stage.iterations for stage in job.fwi.stages)
 
 
 def _exact(storage: Storage) -> Storage:

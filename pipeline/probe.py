@@ -12,16 +12,11 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from wavepipe.pipeline.cluster import InProcess
-from wavepipe.pipeline.evaluation import Evaluation, Wanted, save_evaluation
-from wavepipe.pipeline.execution import Run
 from wavepipe.pipeline.inputs import Inputs
-from wavepipe.pipeline.keeping import Keeping, disk_folder
-from wavepipe.pipeline.leaf import LEAVES
+from wavepipe.pipeline.keeping import Keeping
 from wavepipe.pipeline.passes import Pass
-from wavepipe.pipeline.run_folder import RunFolder
+from wavepipe.pipeline.trial import Trial, middle, trial
 from wavepipe.propagators.storage.amounts import size
-from wavepipe.propagators.storage.scratch import Scratch
 
 logger = logging.getLogger(__name__)
 
@@ -114,22 +109,12 @@ def probe(
         One per way; with nan those, those that there is no time for, and all where
         the shot fails.
     """
-    from wavepipe.pipeline.plan import Plan
-    from wavepipe.pipeline.schedule import Schedule
-
-    shot = inputs.survey.n_shots // 2
-    logger.info("measuring how to keep wavefields on shot %s", inputs.survey.label(shot))
+    label = inputs.survey.label(middle(inputs))
+    logger.info("measuring how to keep wavefields on shot %s", label)
     found = [_unmeasured(way) for way in ways]
-    with Scratch(disk_folder(inputs.job)) as scratch:
-        folder = RunFolder(scratch.path)
-        inputs.survey.save(folder.survey)
-        schedule = Schedule(1, threads, 1, 1, 0, 0.0)
-        plan = Plan((one,), schedule, reference, (), inputs.survey.n_shots, (), "")
-        run = Run(inputs, plan, folder, InProcess())
-        wanted: Wanted = "image" if inputs.job.kind == "rtm" else "gradient"
-        evaluation = run.describe(wanted, one, None, variables)
+    with trial(inputs, one, reference, variables, threads) as shot:
         began = time.perf_counter()
-        expected = _gradient(run, evaluation, shot)
+        expected = _gradient(shot, reference)
         longest = time.perf_counter() - began
         if expected is None:
             return tuple(found)
@@ -139,7 +124,7 @@ def probe(
                 break
             if too_lossy not in ("", way.compression):
                 continue
-            seconds, arrays = _timed(run, replace(evaluation, keeping=way), shot)
+            seconds, arrays = _timed(shot, way)
             longest = max(longest, seconds)
             if arrays is None:
                 continue
@@ -161,20 +146,19 @@ def _unmeasured(way: Keeping) -> Measured:
     )
 
 
-def _timed(run: Run, evaluation: Evaluation, shot: int) -> tuple[float, Arrays | None]:
+def _timed(shot: Trial, way: Keeping) -> tuple[float, Arrays | None]:
     """The least time of a few gradients, s, and their arrays; one where it takes long."""
     times: list[float] = []
     while len(times) < REPEATS and sum(times) < SHORT:
         start = time.perf_counter()
-        arrays = _gradient(run, evaluation, shot)
+        arrays = _gradient(shot, way)
         times.append(time.perf_counter() - start)
     return min(times), arrays
 
 
-def _gradient(run: Run, evaluation: Evaluation, shot: int) -> Arrays | None:
-    """Arrays of one shot; None where it fails, which the run itself will say."""
-    path = save_evaluation(evaluation, run.work)
-    partial = LEAVES[evaluation.wanted](str(path), (shot,), 0)
+def _gradient(shot: Trial, way: Keeping) -> Arrays | None:
+    """Arrays of the shot; None where it fails, which the run itself will say."""
+    partial = shot.shot(keeping=way)
     return None if partial.failures else partial.arrays
 
 

@@ -116,3 +116,38 @@ def bytes_of(amount: object) -> int:
         )
         raise ValueError(msg)
     return round(float(found[1]) * units[found[2]])
+
+
+def seconds_of(duration: object) -> int:
+    """Seconds of a duration as batch systems write it.
+
+    Raises
+    ------
+    ValueError
+        It is none, or not positive.
+
+    Examples
+    --------
+    >>> seconds_of("1-12:00:00"), seconds_of("4:00:00"), seconds_of("1:30"), seconds_of(600)
+    (129600, 14400, 90, 600)
+    """
+    found = re.fullmatch(r"(?:(\d+)-)?(?:(?:(\d+):)?(\d+):)?(\d+)", str(duration).strip())
+    total = 0
+    if found is not None:
+        days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+        total = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+    if total <= 0:
+        msg = f"{duration!r} is no duration; write days-hours:minutes:seconds, such as '12:00:00'"
+        raise ValueError(msg)
+    return total
+
+
+def clock_time(seconds: int) -> str:
+    """A duration as batch systems read it.
+
+    Examples
+    --------
+    >>> clock_time(129_661)
+    '36:01:01'
+    """
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"

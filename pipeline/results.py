@@ -149,12 +149,13 @@ def write_iteration(
 
 
 def keep_iterations(path: Path, count: int) -> None:
-    """Cut the iteration axis to `count` entries, where an inversion ended early."""
+    """Cut the iteration axis to `count` entries, where an inversion ended early; or lengthen it."""
     group = zarr.open_group(path, mode="r+", use_consolidated=False)
     for _, array in list(group.arrays()):
         names = getattr(array.metadata, "dimension_names", None) or ()
         if names and names[0] == "iteration":
             array.resize((count, *array.shape[1:]))
+    open_array(path, "iteration")[...] = np.arange(count)
     consolidate(path)
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import zarr
 
+from wavepipe.pipeline.run_folder import flush
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -63,6 +65,13 @@ def fill_array(
 def open_array(path: Path, name: str) -> zarr.Array[Any]:
     """An array of the store, to write."""
     return zarr.open_array(path / name, mode="r+")
+
+
+def flush_store(path: Path, since: float) -> None:
+    """Make what was written since some time (s since the epoch) outlive a loss of power."""
+    for written in (path, *path.rglob("*")):
+        if written.stat().st_mtime >= since:
+            flush(written)
 
 
 def consolidate(path: Path) -> None:

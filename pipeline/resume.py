@@ -1,8 +1,8 @@
 """Going on with a run that was stopped: only as the run that it was.
 
-Nothing of a run's state is stored but the plan and the ledger's sums. A run that goes on does
-everything again from its start, and finds in the ledger what it has computed before; so it ends
-with the bits that it would have had, line searches included.
+Of a run's state the plan and the ledger's sums are stored, and of an inversion where it stood after
+its last iteration. A run that goes on does everything again from there, and finds in the ledger
+what it has computed since; so it ends with the bits that it would have had, line searches included.
 """
 
 import json
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from wavepipe.pipeline.machine import Machine
     from wavepipe.pipeline.plan import Plan
 
-FREE = ("cluster", "run.max_failed_shots", "run.allow_mixed_hardware")
+FREE = ("cluster", "run.max_failed_shots", "run.allow_mixed_hardware", "output.dask_report")
 """Keys of a job, with those below them, that may change: they change no bit."""
 
 LAID_OUT = "laid out"

@@ -153,6 +153,26 @@ class RunFolder:
         return self.path / "ledger"
 
     @property
+    def checkpoint(self) -> Path:
+        """Folder of what an inversion goes on from."""
+        return self.ledger / "checkpoint"
+
+    @property
+    def logs(self) -> Path:
+        """Folder of what workers had to say where something went wrong."""
+        return self.path / "logs"
+
+    @property
+    def dask_report(self) -> Path:
+        """Dask's own account of a run, where a job asks for it."""
+        return self.path / "dask-report.html"
+
+    @property
+    def report(self) -> Path:
+        """All of this for people, in one file."""
+        return self.path / "report.html"
+
+    @property
     def log(self) -> Path:
         """Where the traceback of an unexpected error goes."""
         return self.path / "error.log"
@@ -208,13 +228,15 @@ class RunFolder:
         return ""
 
     def log_event(self, event: Mapping[str, object]) -> None:
-        """Append `event`, with the time, to events.jsonl in one write."""
+        """Append `event`, with the time, to events.jsonl in one write, which is not flushed."""
         stamped = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **event}
         line = json.dumps(stamped, default=_plain) + "\n"
-        descriptor = os.open(self.events, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        descriptor = os.open(self.events, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
         try:
+            size = os.fstat(descriptor).st_size
+            if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                line = "\n" + line  # a crash cut the last one short
             os.write(descriptor, line.encode())
-            os.fsync(descriptor)
         finally:
             os.close(descriptor)
 
@@ -223,11 +245,13 @@ class RunFolder:
         if not self.events.exists():
             return []
         events = []
-        for line in self.events.read_text().splitlines():
+        for line in self.events.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
-                events.append(json.loads(line))
+                event = json.loads(line)
             except json.JSONDecodeError:
                 continue
+            if isinstance(event, dict):
+                events.append(event)
         return events
 
     def sweep(self) -> list[Path]:

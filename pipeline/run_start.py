@@ -4,89 +4,30 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wavepipe.pipeline.errors import ClusterError, JobError, RunFolderError
+from wavepipe.pipeline.errors import RunFolderError
 from wavepipe.pipeline.inputs import Inputs, read_inputs
 from wavepipe.pipeline.job_section import listed
-from wavepipe.pipeline.keeping import folder_problem, sweep_scratch
-from wavepipe.pipeline.machine import Machine, local_machine
+from wavepipe.pipeline.keeping import sweep_scratch
 from wavepipe.pipeline.provenance import collect_provenance
 from wavepipe.pipeline.resume import (
     check_unchanged,
-    differing,
     is_finished,
     is_laid_out,
     may_go_on,
     stored_plan,
 )
 from wavepipe.pipeline.run_folder import RunFolder
+from wavepipe.pipeline.workers import Workers, find_workers
 
 if TYPE_CHECKING:
-    from wavepipe.pipeline.cluster import Cluster, DaskCluster
+    from wavepipe.pipeline.cluster import Cluster
     from wavepipe.pipeline.job import Job
     from wavepipe.pipeline.plan import Plan
-
-
-@dataclass(frozen=True)
-class Workers:
-    """Workers that are there already, or how many may be started once the plan is made."""
-
-    machine: Machine
-    cluster: Cluster | None = None
-
-    def ready(self, plan: Plan) -> AbstractContextManager[Cluster]:
-        """Start what is not there yet."""
-        if self.cluster is not None:
-            return nullcontext(self.cluster)
-        from wavepipe.pipeline.cluster import local_cluster
-
-        return local_cluster(plan.schedule.n_workers, plan.schedule.threads)
-
-
-@contextmanager
-def find_workers(job: Job, cluster: Cluster | None) -> Iterator[Workers]:
-    """Connect to a running scheduler, or say how many local workers there may be."""
-    machine = local_machine(job)
-    if cluster is not None:
-        yield Workers(replace(machine, n_workers=cluster.n_workers, free=False), cluster)
-    elif job.cluster.address is None:
-        yield Workers(machine)
-    else:
-        from wavepipe.pipeline.cluster import running_cluster
-
-        with running_cluster(job.cluster.address) as running:
-            _check_nodes(job, running)
-            _check_alike(job, running)
-            there = replace(machine, n_workers=running.n_workers, threads=1, free=False)
-            yield Workers(there, running)
-
-
-def _check_nodes(job: Job, running: DaskCluster) -> None:
-    """Refuse a scratch folder that some worker cannot write to."""
-    if job.kind == "model" or job.storage.folder is None:
-        return
-    path = str(job.resolve(job.storage.folder))
-    for worker, problem in running.everywhere(folder_problem, path).items():
-        if problem:
-            raise JobError(f"storage of {job.path.name}: on worker {worker}, {problem}")
-
-
-def _check_alike(job: Job, running: DaskCluster) -> None:
-    """Refuse workers of which results would depend on who computes what."""
-    here = collect_provenance()
-    for worker, there in running.everywhere(collect_provenance).items():
-        if isinstance(there, Exception):
-            raise ClusterError(f"worker {worker} cannot run wavepipe: {there!r}")
-        if found := differing(here, there, job):
-            raise ClusterError(
-                f"worker {worker} would give other bits than this process: {'; '.join(found)}. "
-                "Use workers that are alike (run.allow_mixed_hardware accepts other processors)."
-            )
 
 
 @contextmanager
@@ -122,7 +63,9 @@ def plan_run(
     sweep_scratch(job)  # a killed run's files would count as a full disk
     with find_workers(job, cluster) as workers:
         make = partial(stored_plan, folder) if goes_on else partial(make_plan, inputs)
-        yield inputs, make(workers.machine), workers
+        plan = make(workers.machine)
+        workers.check(plan)
+        yield inputs, plan, workers
 
 
 def _check_left(folder: RunFolder, job: Job) -> None:
@@ -143,7 +86,7 @@ def write_start(folder: RunFolder, inputs: Inputs, plan: Plan) -> None:
     goes_on = may_go_on(folder)
     # After a loss of power the names of its files would vouch for content that is not there.
     shutil.rmtree(folder.work, ignore_errors=True)
-    if not is_laid_out(folder):
+    if not (is_laid_out(folder) or folder.checkpoint.is_dir()):
         # Made again from the ledger's sums; gathers are not in it, but in their files.
         shutil.rmtree(folder.results, ignore_errors=True)
     for unfinished in folder.results.rglob("*.partial"):
@@ -153,8 +96,15 @@ def write_start(folder: RunFolder, inputs: Inputs, plan: Plan) -> None:
         folder.write_json(folder.plan, plan.as_dict())
         folder.write_json(folder.provenance, collect_provenance(_input_files(job)))
         inputs.survey.save(folder.survey)
-    event = "resume" if goes_on else "start"
-    folder.log_event({"event": event, "kind": job.kind, "shots": inputs.survey.n_shots})
+    folder.log_event(
+        {
+            "event": "resume" if goes_on else "start",
+            "kind": job.kind,
+            "shots": inputs.survey.n_shots,
+            "workers": plan.schedule.n_workers,
+            "threads": plan.schedule.threads,
+        }
+    )
 
 
 def _input_files(job: Job) -> list[Path]:

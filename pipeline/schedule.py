@@ -6,10 +6,14 @@ Nothing here can change a bit of a result, but for the codec that wavefields are
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
+from wavepipe.pipeline.calibration import Pace, calibrate
 from wavepipe.pipeline.errors import JobError
 from wavepipe.pipeline.inputs import Inputs
 from wavepipe.pipeline.job import Job
 from wavepipe.pipeline.keeping import NOTHING, Keeping
+from wavepipe.pipeline.ledger_cost import MOST, LedgerCost, measure_disk, tree_sizes
 from wavepipe.pipeline.machine import Machine
 from wavepipe.pipeline.passes import Pass
 from wavepipe.pipeline.prices import (
@@ -18,6 +22,7 @@ from wavepipe.pipeline.prices import (
     SLOWEST,
     takes_least,
     too_large,
+    wanted_parameters,
     with_gradient,
     without_gradient,
 )
@@ -32,6 +37,9 @@ PATIENCE, SLOWER = 600.0, 20.0
 
 SHORTEST_BATCH = 1.0
 """Seconds below which the scheduler's own work would be felt."""
+
+LITTLE = 10.0
+"""Seconds of an evaluation that its ledger may take without a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +62,23 @@ class Schedule:
     """Peak memory of one shot."""
 
     shot_seconds: float
-    """Rough time of one shot on one worker."""
+    """Time of an average shot on one worker, measured where it could be."""
+
+    shot_cpu_seconds: float | None = None
+    """Of all threads; None where nothing was measured."""
+
+    start_cpu_seconds: float = 0.0
+    """That the first shot of a worker takes beyond that."""
+
+    ledger_share: float = 0.0
+    """Part of the run that it takes to make sums safe."""
 
     patience: float | None = None
     """Seconds after which a batch is held to hang; None: never."""
 
 
 def plan_schedule(
-    inputs: Inputs, passes: Sequence[Pass], window: Window, machine: Machine
+    inputs: Inputs, passes: Sequence[Pass], windows: Sequence[Window], machine: Machine
 ) -> tuple[Schedule, Keeping, tuple[Measured, ...]]:
     """Fix batches, workers and threads, and how wavefields are kept, with what was measured.
 
@@ -71,8 +88,8 @@ def plan_schedule(
         What the run starts from.
     passes
         Its frequency bands.
-    window
-        The largest of its shots.
+    windows
+        Of its shots.
     machine
         Workers asked for, cores and memory.
 
@@ -82,6 +99,7 @@ def plan_schedule(
         One shot does not fit in memory, within the budget or on the disk.
     """
     job, n_shots = inputs.job, inputs.survey.n_shots
+    window = max(windows, key=lambda window: int(np.prod(window.shape)))
     room = int(MEMORY_SHARE * machine.memory)
     if job.kind == "model":
         priced = without_gradient(inputs, passes, window)
@@ -97,10 +115,12 @@ def plan_schedule(
     n_workers = min(machine.n_workers, most) if machine.free else machine.n_workers
     n_workers = min(n_workers, n_shots)
     threads = machine.threads or max(1, machine.cores // n_workers)
-    seconds = priced.updates / (CELLS_PER_SECOND * threads)
-    batch = _batch_shots(n_shots, n_workers, seconds)
+    rough = priced.updates / (CELLS_PER_SECOND * threads)
+    pace = _pace(inputs, passes, keeping, windows, n_workers, threads)
+    seconds = rough if pace is None else pace.seconds
+    ledger = _ledger(inputs, windows, n_workers, seconds)
     asked = job.cluster.batch_shots
-    batch = batch if asked == "auto" else asked
+    batch = _batch_shots(n_shots, n_workers, seconds, ledger) if asked == "auto" else asked
     call = max(1, min(most // n_workers, batch))
     if job.storage.limit is not None and keeping.shot_memory:
         call = max(1, min(call, job.storage.limit // keeping.shot_memory))
@@ -109,8 +129,52 @@ def plan_schedule(
     slowest = batch * priced.updates / (SLOWEST * threads)
     compiled = passes[0].propagation.backend != "reference"
     patience = PATIENCE + SLOWER * slowest if compiled else None
-    schedule = Schedule(n_workers, threads, batch, call, shot_bytes, seconds, patience)
+    schedule = Schedule(
+        n_workers,
+        threads,
+        batch,
+        call,
+        shot_bytes,
+        seconds,
+        None if pace is None else pace.cpu_seconds,
+        0.0 if pace is None else pace.start_cpu_seconds,
+        ledger.share(batch),
+        patience,
+    )
     return schedule, keeping, priced.measured
+
+
+def ledger_advice(schedule: Schedule, n_shots: int) -> str:
+    """What to say of a ledger that takes long; empty if it does not."""
+    share = schedule.ledger_share
+    seconds = share * n_shots * schedule.shot_seconds / schedule.n_workers
+    if share <= MOST or seconds < LITTLE:
+        return ""
+    return (
+        f"making sums safe will take about {share:.0%} of the run, more than {MOST:.0%}, with "
+        f"batches of {schedule.batch_shots} shots. Set output.folder to a faster disk, use fewer "
+        "workers or a smaller survey.aperture, or raise cluster.batch_shots."
+    )
+
+
+def _pace(
+    inputs: Inputs,
+    passes: Sequence[Pass],
+    keeping: Keeping,
+    windows: Sequence[Window],
+    n_workers: int,
+    threads: int,
+) -> Pace | None:
+    """Time of a shot in the band that keeps the most of its wavefield."""
+    one = min(passes, key=lambda one: one.propagation.stride)
+    bounded = replace(keeping, budget=keeping.shot_memory or None)
+    wanted = variables(inputs.job)
+    return calibrate(inputs, one, bounded, wanted, windows, n_workers, threads)
+
+
+def variables(job: Job) -> tuple[str, ...]:
+    """Parameters whose gradient is wanted."""
+    return () if job.kind == "model" else wanted_parameters(job)
 
 
 def _budget(job: Job, keeping: Keeping, room: int) -> int | None:
@@ -135,11 +199,29 @@ def _shots_on_disk(job: Job, keeping: Keeping) -> int:
     return max(1, int(DISK_SHARE * free) // keeping.shot_disk)
 
 
-def _batch_shots(n_shots: int, n_workers: int, shot_seconds: float) -> int:
-    """Shots per batch: long enough for the scheduler, short enough for the workers to share."""
+def _ledger(
+    inputs: Inputs, windows: Sequence[Window], n_workers: int, shot_seconds: float
+) -> LedgerCost:
+    """What the ledger of an evaluation takes, by the speed of the run's disk."""
+    # An array for every parameter, and the illumination.
+    cell_bytes = 0 if inputs.job.kind == "model" else 4 * (1 + len(variables(inputs.job)))
+    sizes = tree_sizes(windows)
+    disk = measure_disk(inputs.job.output_folder, cell_bytes * sizes[-1][1])
+    return LedgerCost(sizes, cell_bytes, disk, n_workers, shot_seconds * len(windows))
+
+
+def _batch_shots(n_shots: int, n_workers: int, shot_seconds: float, ledger: LedgerCost) -> int:
+    """Shots per batch: long enough for the scheduler and the ledger, short enough to be shared."""
     batch = 1
     while batch < n_shots and batch * shot_seconds < SHORTEST_BATCH:
         batch *= 2
-    while batch > 1 and -(-n_shots // batch) < 2 * n_workers:
+    while batch > 1 and not _shared(n_shots, batch, n_workers):
         batch //= 2
+    while ledger.share(batch) > MOST and _shared(n_shots, 2 * batch, n_workers):
+        batch *= 2
     return batch
+
+
+def _shared(n_shots: int, batch: int, n_workers: int) -> bool:
+    """Whether there are batches enough for workers not to wait long for each other."""
+    return -(-n_shots // batch) >= 2 * n_workers

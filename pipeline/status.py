@@ -1,12 +1,16 @@
 """How a run is doing, from its folder alone: while it runs, and afterwards."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Literal
 
+from wavepipe.pipeline.history import Session, iterations_of, read_history
 from wavepipe.pipeline.progress import readable_seconds
 from wavepipe.pipeline.run_folder import RunFolder
+
+State = Literal["running", "finished", "failed", "stopped"]
+"""``failed``: too many shots did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +20,7 @@ class Status:
     kind: str
     """model, rtm or fwi."""
 
-    state: str
-    """``running``, ``finished``, ``failed`` (too many shots did) or ``stopped``."""
+    state: State
 
     owner: str
     """Process that is at work; empty if none is."""
@@ -37,8 +40,11 @@ class Status:
     misfit: float | None
     """Of the last iteration."""
 
+    done: int
+    """Shots in the result, of a run that has ended."""
+
     failed: int
-    """Shots, in the last evaluation."""
+    """Shots, of a run that has ended; else in the last evaluation."""
 
     silent_seconds: float
     """Since anything was last heard of the run."""
@@ -46,36 +52,35 @@ class Status:
 
 def status_of(folder: RunFolder) -> Status:
     """Read how a run is doing."""
-    events, owner = folder.read_events(), folder.owner()
-    begun, last = _last(events, "start", "resume")
-    end, ended = _last(events, "end")
-    summed, _ = _last(events, "evaluation")
-    _, iteration = _last(events, "iteration")
-    evaluations = [one for one in events[max(begun, 0) :] if one.get("event") == "evaluation"]
-    state = "running" if owner else "stopped"
-    if not owner and end > begun:
-        state = "finished" if ended["accepted"] else "failed"
-    since = max(begun, summed, 0)
-    batches = [event for event in events[since:] if event.get("event") == "batch"]
-    heard = str(events[-1]["time"]) if events else datetime.now(UTC).isoformat()
+    sessions, owner = read_history(folder.read_events()), folder.owner()
+    now = datetime.now(UTC).timestamp()
+    last = sessions[-1] if sessions else Session("", 0, now, False, 0, 0, now)
+    iterations = iterations_of(sessions)
+    iteration = iterations[-1].event if iterations else {}
+    end = last.end or {}
+    failed = last.evaluations[-1].n_failed if last.evaluations else 0
     return Status(
-        kind=str(last.get("kind", "")),
-        state=state,
+        kind=last.kind,
+        state=state_of(last, owner),
         owner=owner,
-        shots=int(last.get("shots", 0)),
-        batch_shots=sum(int(str(event["shots"])) for event in batches),
-        evaluations=len(evaluations),
+        shots=last.shots,
+        batch_shots=last.unfinished.done if last.unfinished else 0,
+        evaluations=len(last.evaluations),
         iteration=int(iteration.get("iteration", 0)),
         misfit=iteration.get("misfit"),
-        failed=int(str(evaluations[-1]["failed"])) if evaluations else 0,
-        silent_seconds=(datetime.now(UTC) - datetime.fromisoformat(heard)).total_seconds(),
+        done=int(end.get("shots", 0)),
+        failed=int(end.get("failed", failed)),
+        silent_seconds=now - last.heard,
     )
 
 
-def _last(events: Sequence[Mapping[str, Any]], *kinds: str) -> tuple[int, Mapping[str, Any]]:
-    """The last event of some kinds, and its place; -1 and nothing if there is none."""
-    found = (pair for pair in enumerate(events) if pair[1].get("event") in kinds)
-    return max(found, key=lambda pair: pair[0], default=(-1, {}))
+def state_of(last: Session | None, owner: str) -> State:
+    """How a run is doing whose last session, and owner, are these."""
+    if owner:
+        return "running"
+    if last is None or last.end is None:
+        return "stopped"
+    return "finished" if last.end.get("accepted") else "failed"
 
 
 def said(status: Status, folder: RunFolder) -> Iterator[str]:
@@ -89,7 +94,11 @@ def said(status: Status, folder: RunFolder) -> Iterator[str]:
         )
     if status.iteration:
         yield f"  iteration {status.iteration}, misfit {status.misfit:.4g}"
-    if status.failed:
+    if status.state in ("finished", "failed"):
+        yield f"  {status.done} shots done, {status.failed} failed"
+        if folder.report.exists():
+            yield f"  report: {folder.report}"
+    elif status.failed:
         yield f"  {status.failed} shots failed in the last evaluation"
     if status.state == "running":
         yield f"  last heard of {readable_seconds(status.silent_seconds)} ago"

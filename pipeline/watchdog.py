@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from distributed import get_worker
-
 
 @contextmanager
 def watched(patience: float | None, stacks: Path) -> Iterator[None]:
@@ -22,13 +20,9 @@ def watched(patience: float | None, stacks: Path) -> Iterator[None]:
     Notes
     -----
     The clock runs in C, without Python's lock, so it also ends what holds that for ever. A process
-    has one: a worker with several threads is not watched, nor is what runs in the driver.
+    has one, for one block at a time.
     """
-    try:
-        alone = get_worker().state.nthreads == 1
-    except ValueError:
-        alone = False
-    if patience is None or not alone:
+    if patience is None:
         yield
         return
     with stacks.open("w") as file:

@@ -1,6 +1,9 @@
 /* CUDA kernels on a processor: blocks and threads as loops, a barrier as the end of a loop.
 
    Stands before the emitted source in place of what NVRTC knows by itself. */
+#include <math.h>
+#include <string.h>
+
 struct dim3 { unsigned x, y, z; };
 static thread_local dim3 blockIdx, threadIdx;
 
@@ -29,3 +32,22 @@ template <typename word> static inline word __ldg(const word *p) { return *p; }
     } \
     return sizeof *a; \
   }
+
+#define PHASES(NAME, ROOM) \
+  extern "C" unsigned long NAME(unsigned across, unsigned down, const NAME##_arguments *a) \
+  { \
+    static thread_local float shared[ROOM]; \
+    EACH_BLOCK { \
+      EACH_THREAD NAME##_0(*a, shared); \
+      EACH_THREAD NAME##_1(*a, shared); \
+      EACH_THREAD NAME##_2(*a, shared); \
+      EACH_THREAD NAME##_3(*a, shared); \
+      EACH_THREAD NAME##_4(*a, shared); \
+      EACH_THREAD NAME##_5(*a, shared); \
+      EACH_THREAD NAME##_6(*a, shared); \
+    } \
+    return sizeof *a; \
+  }
+
+static inline void atomicMax(int *p, int value) { *p = value > *p ? value : *p; }
+static inline void atomicAdd(int *p, int value) { *p += value; }

@@ -6,14 +6,16 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
+from collections import deque
 from functools import cache
 from pathlib import Path
 
 import torch
 
+from wavepipe.propagators.backends.card import Emitted
 from wavepipe.propagators.backends.compiler import cache_folder
 from wavepipe.propagators.backends.cuda import Cuda
-from wavepipe.propagators.backends.cuda_execution import Emitted
 from wavepipe.propagators.backends.emit_cuda import ITEMSIZE, CudaSource, Tile
 
 FLAGS = ("-std=c++17", "-O1", "-fno-strict-aliasing", "-Wall", "-Wextra", "-Werror")
@@ -40,13 +42,48 @@ class EmulatedModule:
             size = kernel(*map(ctypes.c_uint, one.grid), ctypes.byref(one.arguments))
             assert size == ctypes.sizeof(one.arguments), one.kernel
 
-    def repeat(self, block, count: int) -> None:
-        for _ in range(count):
-            block()
+    def recorded(self, block):
+        block()
+        return block
 
 
-class EmulatedDevice:
-    """Compiles for this processor.
+class EmulatedEvent:
+    """The copies of a lane until now, which are made when somebody waits for them."""
+
+    def __init__(self, lane: "EmulatedLane | None" = None) -> None:
+        self.lane, self.count = lane, lane.told if lane else 0
+
+    def wait(self) -> None:
+        if self.lane:
+            self.lane.catch_up(self.count)
+
+    hold = wait
+
+
+class EmulatedLane:
+    """Copies that are made as late as may be: who does not wait for them sees it."""
+
+    def __init__(self) -> None:
+        self.told, self.made, self.copies = 0, 0, deque()
+        self.lock = threading.Lock()
+
+    def copy(self, source: torch.Tensor, target: torch.Tensor, after) -> EmulatedEvent:
+        after.hold()
+        with self.lock:
+            self.copies.append((source, target))
+            self.told += 1
+            return EmulatedEvent(self)
+
+    def catch_up(self, count: int) -> None:
+        with self.lock:
+            while self.made < count:
+                source, target = self.copies.popleft()
+                target.copy_(source)
+                self.made += 1
+
+
+class EmulatedCard:
+    """Compiles for this processor, whose memory is the card's too.
 
     Parameters
     ----------
@@ -62,6 +99,21 @@ class EmulatedDevice:
         source = emitted(self.tile or Tile(16 // ITEMSIZE[dtype], 32))
         prelude = Path(__file__).with_name("cuda_emulation.h").read_text()
         return EmulatedModule(_built(prelude + source.text), source)
+
+    def lane(self) -> EmulatedLane:
+        return EmulatedLane()
+
+    def pinned(self, size: int) -> torch.Tensor:
+        return torch.empty(size, dtype=torch.uint8)
+
+    def mark(self) -> EmulatedEvent:
+        return EmulatedEvent()
+
+    def stream(self) -> int:
+        return 0
+
+    def free_memory(self) -> int:
+        return 1 << 34
 
 
 @cache
@@ -82,4 +134,4 @@ def _built(text: str) -> ctypes.CDLL:
 
 def emulated(dtype: torch.dtype, tile: Tile | None = None) -> Cuda:
     """The back-end for a precision."""
-    return Cuda(dtype.itemsize, EmulatedDevice(tile))
+    return Cuda(dtype.itemsize, EmulatedCard(tile))

@@ -8,7 +8,8 @@ from distributed import LocalCluster
 from toy_jobs import toy_job, write_models
 
 from wavepipe.cli.main import cli
-from wavepipe.pipeline import doctor, run_start
+from wavepipe.pipeline import doctor
+from wavepipe.pipeline import workers as workers_of_runs
 from wavepipe.pipeline.errors import ClusterError
 
 
@@ -62,7 +63,7 @@ def test_a_worker_that_cannot_look_is_named():
 
 def test_a_run_refuses_workers_that_would_give_other_bits(tmp_path):
     """By name, with what differs; one that cannot run wavepipe too."""
-    here = run_start.collect_provenance()
+    here = workers_of_runs.collect_provenance()
     old = here | {"versions": here["versions"] | {"torch": "1.0"}}
     write_models(tmp_path)
     job = toy_job(tmp_path, "model")
@@ -74,10 +75,10 @@ def test_a_run_refuses_workers_that_would_give_other_bits(tmp_path):
         workers = {"tcp://a": here, "tcp://b": there}
         running = type("Running", (), {"everywhere": lambda self, _, w=workers: w})()
         with pytest.raises(ClusterError, match=said):
-            run_start._check_alike(job, running)
+            workers_of_runs._check_alike(job, running)
     mixed = toy_job(tmp_path, "model", run__allow_mixed_hardware=True)
     workers = {"tcp://b": here | {"cpu": "another"}}
-    run_start._check_alike(mixed, type("R", (), {"everywhere": lambda self, _: workers})())
+    workers_of_runs._check_alike(mixed, type("R", (), {"everywhere": lambda self, _: workers})())
 
 
 def test_a_scheduler_that_does_not_answer():

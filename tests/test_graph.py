@@ -7,7 +7,8 @@ import pytest
 from dask.local import get_sync
 
 from wavepipe.pipeline.cluster import local_cluster
-from wavepipe.pipeline.graph import batches, build_graph, tree_sum
+from wavepipe.pipeline.graph import batches, build_graph, root_of, tree_sum
+from wavepipe.pipeline.ledger import Ledger
 from wavepipe.pipeline.partial import Failure, Partial, add
 from wavepipe.pipeline.windows import Window
 
@@ -25,13 +26,17 @@ def leaf(argument: str, shots: tuple[int, ...], halvings: int) -> Partial:
     return tree_sum((random_partial(shot) for shot in shots), add)
 
 
+def graph_of(name, leaf, n_shots, size, folder):
+    """Graph of an evaluation, and its root."""
+    blocks = batches(range(n_shots), size)
+    return build_graph(name, leaf, "", blocks, Ledger(folder / name, root_of(blocks)))
+
+
 @pytest.mark.parametrize("n_shots", [1, 2, 3, 7, 8, 13, 21])
-@pytest.mark.parametrize("size", [2, 4, 8, 32])
-def test_the_sum_has_the_same_bits_for_any_batch_size(n_shots, size):
-    single, root = build_graph("a", leaf, "", batches(range(n_shots), 1))
-    expected = get_sync(single, root)
-    graph, root = build_graph("a", leaf, "", batches(range(n_shots), size))
-    found = get_sync(graph, root)
+@pytest.mark.parametrize("size", [1, 2, 4, 8, 32])
+def test_the_sum_has_the_same_bits_for_any_batch_size(n_shots, size, tmp_path):
+    expected = leaf("", tuple(range(n_shots)), 0)
+    found = get_sync(*graph_of("a", leaf, n_shots, size, tmp_path))
     assert found.window == expected.window
     assert found.shots == expected.shots == tuple(range(n_shots))
     assert found.arrays["image"].tobytes() == expected.arrays["image"].tobytes()
@@ -72,13 +77,13 @@ def test_a_sum_is_spread_over_the_model_with_zeros_outside_its_window():
     assert np.count_nonzero(image) == np.count_nonzero(partial.arrays["image"])
 
 
-def test_keys_differ_between_evaluations():
-    first, _ = build_graph("a", leaf, "", batches(range(4), 1))
-    second, _ = build_graph("b", leaf, "", batches(range(4), 1))
+def test_keys_differ_between_evaluations(tmp_path):
+    first, _ = graph_of("a", leaf, 4, 1, tmp_path)
+    second, _ = graph_of("b", leaf, 4, 1, tmp_path)
     assert not set(first) & set(second)
 
 
-def test_small_graphs_are_queued_by_the_scheduler():
+def test_small_graphs_are_queued_by_the_scheduler(tmp_path):
     """Eight batches on one worker: one runs, the others wait at the scheduler, not on the worker.
 
     `_data_producer` is private to Dask; this fails when it loses its meaning.
@@ -92,7 +97,7 @@ def test_small_graphs_are_queued_by_the_scheduler():
     def count_queued(dask_scheduler):
         return len(dask_scheduler.queued)
 
-    graph, root = build_graph("queue", slow_leaf, "", batches(range(8), 1))
+    graph, root = graph_of("queue", slow_leaf, 8, 1, tmp_path)
     with local_cluster(1, 1) as cluster:
         future = cluster.client.get(graph, root, sync=False)
         queued = 0

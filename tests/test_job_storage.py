@@ -12,6 +12,7 @@ from toy_jobs import settings, toy_job, write_job, write_models
 
 from wavepipe.cli.main import cli
 from wavepipe.pipeline import keeping, prices, run_start, schedule, wavefields
+from wavepipe.pipeline import workers as workers_of_runs
 from wavepipe.pipeline.cluster import InProcess
 from wavepipe.pipeline.errors import JobError
 from wavepipe.pipeline.inputs import read_inputs
@@ -373,7 +374,7 @@ def test_a_remote_worker_judges_its_own_folder(folder):
             return {"tcp://a:1": "", "tcp://b:1": function(*arguments)}
 
     with pytest.raises(JobError, match="on worker tcp://b:1, storage path '/local/scratch' does"):
-        run_start._check_nodes(job, Nodes())
+        workers_of_runs._check_nodes(job, Nodes())
     assert keeping.folder_problem(str(folder)) == ""
 
 

@@ -10,7 +10,15 @@ from dask.local import get_sync
 
 from wavepipe.pipeline import ledger as module
 from wavepipe.pipeline.errors import DiskFullError, LedgerError
-from wavepipe.pipeline.graph import add_sums, batches, build_graph, read_sum, root_of, run_batch
+from wavepipe.pipeline.graph import (
+    add_sums,
+    batches,
+    build_graph,
+    read_sum,
+    root_of,
+    run_batch,
+    tree_sum,
+)
 from wavepipe.pipeline.ledger import LEVELS, Covered, Ledger
 from wavepipe.pipeline.partial import Failure, Partial, add
 from wavepipe.pipeline.partial_file import from_bytes, to_bytes
@@ -56,10 +64,7 @@ def graph_of(n: int, folder: Path, made: list[int]):
 
 
 def tree(n: int) -> Partial:
-    graph, root = build_graph(
-        "b", lambda _, shots, __: shot_partial(shots[0]), "", batches(range(n), 1)
-    )
-    return get_sync(graph, root)
+    return tree_sum((shot_partial(shot) for shot in range(n)), add)
 
 
 @pytest.mark.parametrize(
@@ -118,22 +123,18 @@ def test_stopped_at_any_task_it_goes_on_to_the_same_bits(seed, tmp_path, made):
     assert sorted(set(made)) == list(range(n))
 
 
-def test_few_sums_are_alive_at_a_time(tmp_path, made):
+def test_few_sums_are_alive_at_a_time(tmp_path, made, monkeypatch):
     graph, root, safe = graph_of(128, tmp_path, made)
-    most = 0
+    alive, original = [], module.Ledger.keep
 
-    def count(value):
-        nonlocal most
-        most = max(most, len(list(safe.nodes())))
-        return value
+    def keep(self, node, partial):
+        original(self, node, partial)
+        alive.append(len(list(safe.nodes())))
 
-    original = module.Ledger.keep
-    module.Ledger.keep = lambda self, *a: count(original(self, *a))  # type: ignore[method-assign]
-    try:
-        get_sync(graph, root)
-    finally:
-        module.Ledger.keep = original  # type: ignore[method-assign]
-    assert most <= (1 << LEVELS) * 4
+    monkeypatch.setattr(module.Ledger, "keep", keep)
+    get_sync(graph, root)
+    assert len(alive) == 128 + 127
+    assert max(alive) <= (1 << LEVELS) * 4
 
 
 def test_tasks_that_are_asked_again_are_read_or_covered(tmp_path, made):
@@ -208,8 +209,11 @@ def test_a_full_disk_is_an_error_that_names_it(tmp_path, monkeypatch):
     assert not list((tmp_path / "a").iterdir())
 
 
-def test_without_a_ledger_sums_are_just_made():
-    assert same(
-        add_sums(shot_partial(0), shot_partial(1), None, (1, 0)),
-        add(shot_partial(0), shot_partial(1)),
-    )
+def test_what_killed_writers_left_is_swept(tmp_path, made):
+    """As their tries are; sums that are whole stay."""
+    graph, root, safe = graph_of(3, tmp_path, made)
+    get_sync(graph, root)
+    for name in ("0a1b.partial", "2.tries"):
+        (tmp_path / name).write_bytes(b"half a sum")
+    assert safe.check() == [safe.root]
+    assert [path.suffix for path in tmp_path.iterdir()] == [".sum"]

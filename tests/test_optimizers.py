@@ -178,3 +178,23 @@ def test_inner_products_have_the_same_bits_for_any_number_of_threads():
         for n in (1, 2, 4)
     }
     assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Lbfgs(memory=3, first_step=0.1),
+        lambda: SteepestDescent(0.05, momentum=0.9),
+        lambda: Adam(0.05),
+    ],
+    ids=["lbfgs", "steepest descent", "adam"],
+)
+@pytest.mark.parametrize("iterations", [0, 1, 7])
+def test_what_an_optimizer_remembers_is_all_that_it_needs(make, iterations):
+    """One that takes it over goes on with the same bits."""
+    evaluate = quadratic(*hilly(12, seed=2))
+    first, second = make(), make()
+    start, _ = run(first, evaluate, np.zeros(12), iterations)
+    second.remember({name: array.copy() for name, array in first.memory_arrays().items()})
+    expected, found = (run(one, evaluate, start.vector, 4)[0] for one in (first, second))
+    assert found.vector.tobytes() == expected.vector.tobytes()

@@ -5,8 +5,6 @@ import fcntl
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from contextlib import nullcontext, suppress
@@ -14,57 +12,27 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import zarr
 from click.testing import CliRunner
-from toy_jobs import settings, toy_job, write_job, write_models
+from toy_jobs import settings, write_job
+from whole_runs import RUNS, Stopped, command, job_of, same_results, uninterrupted
 
 from wavepipe.cli.main import cli
 from wavepipe.pipeline import evaluation, graph, leaf
 from wavepipe.pipeline.cluster import InProcess
 from wavepipe.pipeline.errors import JobError, RunFolderError
 from wavepipe.pipeline.execution import start_run
-from wavepipe.pipeline.inversion import invert_survey
-from wavepipe.pipeline.job import Job, read_job
+from wavepipe.pipeline.job import read_job
 from wavepipe.pipeline.migration import migrate_survey
 from wavepipe.pipeline.modelling import model_survey
 from wavepipe.pipeline.plain import from_plain
 from wavepipe.pipeline.run_folder import RunFolder
 from wavepipe.propagators.errors import WavefieldError
 
-RUNS = {"model": model_survey, "rtm": migrate_survey, "fwi": invert_survey}
-SMALL = {"cluster__batch_shots": 1}
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Uninterrupted runs of each kind, in runs/<kind>."""
-    folder = tmp_path_factory.mktemp("resume")
-    write_models(folder)
-    for kind, run in RUNS.items():
-        assert run(toy_job(folder, kind, **SMALL), cluster=InProcess()).accepted
-    return folder
-
-
-def job_of(folder: Path, kind: str, name: str, **overrides: object) -> Job:
-    return toy_job(folder, kind, output__folder=f"runs/{name}", **SMALL, **overrides)
-
-
-def same_results(a: Path, b: Path) -> bool:
-    """Whether all arrays and SEG-Y files of two runs are the same, bit by bit."""
-    groups = [zarr.open_group(path / "results.zarr", mode="r") for path in (a, b)]
-    names = sorted(groups[0].array_keys())
-    assert names == sorted(groups[1].array_keys())
-    arrays = all(
-        np.asarray(groups[0][name][...]).tobytes() == np.asarray(groups[1][name][...]).tobytes()
-        for name in names
-    )
-    files = sorted(path.name for path in a.glob("*.sgy"))
-    assert files == sorted(path.name for path in b.glob("*.sgy"))
-    return arrays and all((a / f).read_bytes() == (b / f).read_bytes() for f in files)
-
-
-class Stopped(BaseException):
-    """As if the process had died here."""
+    return uninterrupted(tmp_path_factory.mktemp("resume"))
 
 
 @pytest.mark.parametrize("kind", RUNS)
@@ -261,7 +229,7 @@ def test_a_full_disk_under_way_stops_the_run_which_goes_on(folder, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(Path, "open", full)
         patch.setattr(
-            "wavepipe.pipeline.cluster.local_cluster", lambda *_: nullcontext(InProcess())
+            "wavepipe.pipeline.cluster.local_cluster", lambda *_, **__: nullcontext(InProcess())
         )
         result = CliRunner().invoke(cli, [*line, "--set", "cluster.batch_shots=1"])
         assert result.exit_code == 75, result.output
@@ -347,17 +315,6 @@ def test_kill_9_of_the_driver_at_random_moments(kind, folder):
     command(folder, kind, name).communicate()
     assert same_results(folder / "runs" / name, folder / "runs" / kind)
     assert lives < 20
-
-
-def command(folder: Path, kind: str, name: str) -> subprocess.Popen[str]:
-    """A run, or its continuation, on two workers."""
-    path = write_job(folder, settings(kind), f"{name}.yaml")
-    line = [sys.executable, "-m", "wavepipe.cli", kind, str(path), "--workers", "2", "--resume"]
-    line += ["--output", str(folder / "runs" / name), "--set", "cluster.batch_shots=1"]
-    line += ["--set", "cluster.threads_per_worker=1"]
-    return subprocess.Popen(
-        line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
 
 
 def killed(

@@ -8,10 +8,11 @@ import torch
 from wavepipe.propagators.backends.reference import step, swapped
 from wavepipe.propagators.medium import Medium
 from wavepipe.propagators.physics.catalogue import PHYSICS
-from wavepipe.propagators.stencil.page import Face, Page
+from wavepipe.propagators.stencil.page import Page
 from wavepipe.propagators.stencil.retrace import retraced
 from wavepipe.propagators.stencil.reverse import IrreversibleError, reverse
 from wavepipe.propagators.stencil.storing import storing
+from wavepipe.propagators.stencil.surroundings import Face
 
 SHAPE = (26, 24)
 

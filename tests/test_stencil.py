@@ -13,9 +13,10 @@ from wavepipe.propagators.stencil.derivatives import (
     second_derivative_weights,
 )
 from wavepipe.propagators.stencil.linearise import SCATTERED, born, with_sums
-from wavepipe.propagators.stencil.page import Face, Page
+from wavepipe.propagators.stencil.page import Page
 from wavepipe.propagators.stencil.program import DISCARDED, Keep, Term, Update
 from wavepipe.propagators.stencil.schedule import links, phases
+from wavepipe.propagators.stencil.surroundings import Face
 from wavepipe.propagators.stencil.transpose import transpose
 
 

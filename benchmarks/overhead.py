@@ -24,7 +24,7 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 from benchmarks.load import LoadMeter
 from benchmarks.machine import describe_machine, write
 from benchmarks.stand_ins import busy, tiny, waiting
-from wavepipe.pipeline.cluster import local_cluster
+from wavepipe.pipeline.clusters.cluster import local_cluster
 from wavepipe.pipeline.graph import Leaf, batches, build_graph, root_of
 from wavepipe.pipeline.ledger import Ledger
 from wavepipe.pipeline.run_folder import RunFolder

@@ -20,7 +20,7 @@ def doctor(scratch: str | None, scheduler: str | None) -> int:
 
     The exit code is 2 if something that runs need is not there.
     """
-    from wavepipe.pipeline.cluster_running import running_cluster
+    from wavepipe.pipeline.clusters.running import running_cluster
     from wavepipe.pipeline.doctor import answer, examine, strangers
 
     here = examine(scratch)

@@ -12,7 +12,7 @@ def _print_keys(context: click.Context, _: click.Parameter, asked: bool) -> None
     """Print every key of a job file, and stop."""
     if not asked or context.resilient_parsing:
         return
-    from wavepipe.pipeline.job_reference import job_keys
+    from wavepipe.pipeline.job.reference import job_keys
 
     for key, values, default, meaning in job_keys():
         click.echo(f"{key}: {meaning}")
@@ -37,7 +37,7 @@ def init(kind: Literal["model", "rtm", "fwi"], file: Path | None) -> None:
     The data of rtm and fwi are those that the model job writes: where they are not there, its
     job file is written too.
     """
-    from wavepipe.pipeline.job_template import DATA_OF_MODEL, job_template
+    from wavepipe.pipeline.job.template import DATA_OF_MODEL, job_template
     from wavepipe.pipeline.run_folder import write_new
 
     file = file or Path(f"{kind}.yaml")

@@ -132,7 +132,7 @@ def overrides_of(overrides: tuple[str, ...], output: Path | None) -> list[str]:
 
 def _serve_allocation(job: Job, resume: bool) -> None:
     """Work for the driver, and end, if this is another process of a static allocation."""
-    from wavepipe.pipeline.allocation import find_rank
+    from wavepipe.pipeline.clusters.allocation import find_rank
     from wavepipe.pipeline.resume import is_finished
     from wavepipe.pipeline.run_folder import RunFolder
 
@@ -140,7 +140,7 @@ def _serve_allocation(job: Job, resume: bool) -> None:
     if rank is None or rank.number == 0:
         return
     if not (resume and is_finished(RunFolder(job.output_folder), job)):
-        from wavepipe.pipeline.cluster_static import serve  # Dask loads here
+        from wavepipe.pipeline.clusters.static import serve  # Dask loads here
 
         serve(job, rank)
     raise click.exceptions.Exit(0)

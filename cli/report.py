@@ -23,7 +23,7 @@ def report(run: Path, output: Path | None, figures: bool) -> None:
 
     Any run has one: finished, failed, stopped or under way.
     """
-    from wavepipe.pipeline.report import write_report
+    from wavepipe.pipeline.report.report import write_report
     from wavepipe.pipeline.run_folder import RunFolder
 
     click.echo(f"Wrote {write_report(RunFolder.open(run), output, figures=figures)}")

@@ -29,7 +29,7 @@ def submit(
     The job is the driver: with a cluster.kind of a batch system it submits the jobs of its workers
     when it starts, with kind local it does the work itself. It goes on with a run that was stopped.
     """
-    from wavepipe.pipeline.driver_job import Driver, batch_kind
+    from wavepipe.pipeline.clusters.driver_job import Driver, batch_kind
     from wavepipe.pipeline.job import check_files, read_job
 
     given = overrides_of(overrides, output)

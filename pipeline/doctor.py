@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from wavepipe.pipeline.batch_systems import BATCH_SYSTEMS
+from wavepipe.pipeline.clusters.batch_systems import BATCH_SYSTEMS
 from wavepipe.pipeline.keeping import scratch_folder
 from wavepipe.pipeline.machine import available_cores
 from wavepipe.pipeline.provenance import cpu_model, package_versions

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wavepipe.pipeline.errors import JobError
-from wavepipe.pipeline.job_section import listed
+from wavepipe.pipeline.job.section import listed
 from wavepipe.pipeline.ties import tie_of
 from wavepipe.pipeline.units import check_values
 from wavepipe.propagators.errors import ModelError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wavepipe.pipeline.job import Job
-    from wavepipe.pipeline.job_earth_model import EarthModelSection, EarthParameter
+    from wavepipe.pipeline.job.earth_model import EarthModelSection, EarthParameter
 
 logger = logging.getLogger(__name__)
 

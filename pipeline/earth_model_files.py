@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavepipe.pipeline.errors import JobError
-from wavepipe.pipeline.job_earth_model import EarthParameter
+from wavepipe.pipeline.job.earth_model import EarthParameter
 from wavepipe.pipeline.units import QUANTITY_OF, SI_UNIT, parse_unit
 from wavepipe.propagators.errors import ModelError
 

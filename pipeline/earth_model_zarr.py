@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from wavepipe.pipeline.earth_model_files import StoredArray, check_axes
 from wavepipe.pipeline.errors import JobError
-from wavepipe.pipeline.job_earth_model import EarthParameter
+from wavepipe.pipeline.job.earth_model import EarthParameter
 from wavepipe.propagators.errors import ModelError
 
 _LENGTHS = {"m": 1.0, "metre": 1.0, "meter": 1.0, "metres": 1.0, "meters": 1.0, "km": 1000.0}

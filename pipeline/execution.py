@@ -45,7 +45,7 @@ from wavepipe.propagators.physics.names import PARAMETERS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from wavepipe.pipeline.cluster import Cluster
+    from wavepipe.pipeline.clusters.cluster import Cluster
     from wavepipe.pipeline.passes import Pass
     from wavepipe.pipeline.plan import Plan
 

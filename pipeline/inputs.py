@@ -11,7 +11,7 @@ from wavepipe.pipeline.earth_model import EarthModel, load_earth_model
 from wavepipe.pipeline.errors import JobError, SegyError, SurveyError
 from wavepipe.pipeline.inverted_parameters import starting_model
 from wavepipe.pipeline.job import Job, make_wavelet
-from wavepipe.pipeline.job_checks import check_names
+from wavepipe.pipeline.job.checks import check_names
 from wavepipe.pipeline.layouts import survey_from_layout
 from wavepipe.pipeline.segy.doubts import is_depth_domain
 from wavepipe.pipeline.segy.file_format import open_segy

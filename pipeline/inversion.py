@@ -14,12 +14,12 @@ from wavepipe.pipeline.optimizers import Adam, Lbfgs, Optimizer, SteepestDescent
 from wavepipe.pipeline.parameter_space import Model, ParameterSpace, Vector
 
 if TYPE_CHECKING:
-    from wavepipe.pipeline.cluster import Cluster
+    from wavepipe.pipeline.clusters.cluster import Cluster
     from wavepipe.pipeline.inversion_checkpoint import Arrays, Standing
     from wavepipe.pipeline.inversion_output import IterationRecord
     from wavepipe.pipeline.inversion_stage import StageState
     from wavepipe.pipeline.job import Job
-    from wavepipe.pipeline.job_sections import FwiSection, Stage
+    from wavepipe.pipeline.job.sections import FwiSection, Stage
     from wavepipe.pipeline.partial import Failure
 
 logger = logging.getLogger(__name__)

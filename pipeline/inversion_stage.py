@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from wavepipe.pipeline.evaluation import Wanted
 from wavepipe.pipeline.inversion_checkpoint import Arrays, Standing, keep_standing
 from wavepipe.pipeline.inversion_output import IterationRecord, flush_results, save_iteration
-from wavepipe.pipeline.job_sections import Stage
+from wavepipe.pipeline.job.sections import Stage
 from wavepipe.pipeline.line_search import Point
 from wavepipe.pipeline.optimizers import Optimizer, Problem, Update
 from wavepipe.pipeline.parameter_space import Vector

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from wavepipe.pipeline.cluster import Cluster
+    from wavepipe.pipeline.clusters.cluster import Cluster
     from wavepipe.pipeline.job import Job
     from wavepipe.pipeline.partial import Partial
 

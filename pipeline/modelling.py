@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from wavepipe.pipeline.cluster import Cluster
+    from wavepipe.pipeline.clusters.cluster import Cluster
     from wavepipe.pipeline.evaluation import Evaluation
     from wavepipe.pipeline.job import Job
     from wavepipe.pipeline.partial import Partial

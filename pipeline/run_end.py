@@ -45,7 +45,7 @@ def close_run(folder: RunFolder, seconds: float, *, figures: bool) -> None:
     folder.log_event({"event": "closed", "seconds": round(seconds, 3)})
     logger.info("finished in %s: %s", readable_seconds(seconds), folder.path)
     try:
-        from wavepipe.pipeline.report import write_report
+        from wavepipe.pipeline.report.report import write_report
 
         path: Path = write_report(folder, figures=figures)
     except Exception as error:  # whatever it is, the run's results are complete

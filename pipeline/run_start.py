@@ -9,9 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wavepipe.pipeline.clusters.workers import Workers, find_workers
 from wavepipe.pipeline.errors import RunFolderError
 from wavepipe.pipeline.inputs import Inputs, read_inputs
-from wavepipe.pipeline.job_section import listed
+from wavepipe.pipeline.job.section import listed
 from wavepipe.pipeline.keeping import sweep_scratch
 from wavepipe.pipeline.provenance import collect_provenance
 from wavepipe.pipeline.resume import (
@@ -22,10 +23,9 @@ from wavepipe.pipeline.resume import (
     stored_plan,
 )
 from wavepipe.pipeline.run_folder import RunFolder
-from wavepipe.pipeline.workers import Workers, find_workers
 
 if TYPE_CHECKING:
-    from wavepipe.pipeline.cluster import Cluster
+    from wavepipe.pipeline.clusters.cluster import Cluster
     from wavepipe.pipeline.job import Job
     from wavepipe.pipeline.plan import Plan
 

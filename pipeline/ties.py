@@ -14,7 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from wavepipe.pipeline.job_earth_model import Gardner, Ratio
+    from wavepipe.pipeline.job.earth_model import Gardner, Ratio
 
 GARDNER_FACTOR = 310.0
 """kg/m3 per (m/s)**0.25: 0.31 g/cm3 of Gardner et al. (1974), in SI."""

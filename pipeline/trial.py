@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wavepipe.pipeline.cluster import InProcess
+from wavepipe.pipeline.clusters.cluster import InProcess
 from wavepipe.pipeline.evaluation import Wanted, save_evaluation
 from wavepipe.pipeline.execution import Run
 from wavepipe.pipeline.keeping import disk_folder

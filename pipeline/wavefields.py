@@ -5,7 +5,7 @@ from shutil import disk_usage
 
 from wavepipe.pipeline.errors import JobError
 from wavepipe.pipeline.job import Job
-from wavepipe.pipeline.job_storage import ON_DISK
+from wavepipe.pipeline.job.storage import ON_DISK
 from wavepipe.pipeline.keeping import Keeping, disk_folder, folder_problem
 from wavepipe.propagators import Storage
 from wavepipe.propagators.physics.catalogue import known_physics

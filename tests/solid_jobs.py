@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from toy_jobs import settings, write_job, write_models
 
-from wavepipe.pipeline.cluster import InProcess
+from wavepipe.pipeline.clusters.cluster import InProcess
 from wavepipe.pipeline.job import read_job
 from wavepipe.pipeline.modelling import model_survey
 from wavepipe.propagators.physics.names import PARAMETERS

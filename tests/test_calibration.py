@@ -10,7 +10,7 @@ from toy_jobs import toy_job, write_models
 from wavepipe.cli.main import cli
 from wavepipe.pipeline import shot_calls
 from wavepipe.pipeline.calibration import SHORTEST, Pace, _record, _relative_size, calibrate
-from wavepipe.pipeline.cluster import InProcess
+from wavepipe.pipeline.clusters.cluster import InProcess
 from wavepipe.pipeline.inputs import read_inputs
 from wavepipe.pipeline.machine import Machine
 from wavepipe.pipeline.modelling import model_survey

@@ -9,7 +9,7 @@ from toy_jobs import toy_job, write_models
 
 from wavepipe.cli.main import cli
 from wavepipe.pipeline import doctor
-from wavepipe.pipeline import workers as workers_of_runs
+from wavepipe.pipeline.clusters import workers as workers_of_runs
 from wavepipe.pipeline.errors import ClusterError
 
 

@@ -6,7 +6,7 @@ from click.testing import CliRunner
 from wavepipe.cli.main import cli
 from wavepipe.pipeline.earth_model import load_earth_model
 from wavepipe.pipeline.job import read_job
-from wavepipe.pipeline.job_reference import job_reference
+from wavepipe.pipeline.job.reference import job_reference
 
 
 @pytest.mark.parametrize("kind", ["model", "rtm", "fwi"])
@@ -54,6 +54,6 @@ def test_every_key_is_listed_with_its_default():
 def test_the_page_of_keys_is_that_of_the_sections(repository):
     page = repository / "docs" / "job.md"
     assert page.read_text() == job_reference(), (
-        "write it again: python -c 'from wavepipe.pipeline.job_reference import job_reference; "
+        "write it again: python -c 'from wavepipe.pipeline.job.reference import job_reference; "
         'print(job_reference(), end="")\' > docs/job.md'
     )

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from wavepipe.cli.main import cli
 from wavepipe.pipeline.earth_model import EarthModel
-from wavepipe.pipeline.job_template import job_template
+from wavepipe.pipeline.job.template import job_template
 from wavepipe.pipeline.layouts import make_survey
 from wavepipe.pipeline.results import create_results, write_grid, write_status
 from wavepipe.pipeline.run_folder import RunFolder

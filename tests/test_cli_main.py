@@ -13,7 +13,7 @@ from wavepipe.cli import main as cli_main
 from wavepipe.cli.main import COMMANDS, LazyGroup, Progress, cli
 from wavepipe.cli.options import load_job, run_options, run_started
 from wavepipe.pipeline.errors import JobError
-from wavepipe.pipeline.job_template import job_template
+from wavepipe.pipeline.job.template import job_template
 
 HEAVY = ("torch", "dask", "distributed", "scipy", "matplotlib", "zarr")
 

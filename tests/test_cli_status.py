@@ -12,7 +12,7 @@ from toy_jobs import settings, toy_job, write_job, write_models
 
 from wavepipe.cli.main import cli
 from wavepipe.pipeline import status as module
-from wavepipe.pipeline.cluster import InProcess
+from wavepipe.pipeline.clusters.cluster import InProcess
 from wavepipe.pipeline.execution import start_run
 from wavepipe.pipeline.inversion import invert_survey
 from wavepipe.pipeline.modelling import model_survey

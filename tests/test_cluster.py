@@ -18,12 +18,12 @@ from distributed.security import Security
 from summed_shots import expected, processes, summed
 from toy_jobs import write_models
 
-from wavepipe.pipeline import cluster_static
-from wavepipe.pipeline.allocation import LAUNCHERS, Rank, find_rank
-from wavepipe.pipeline.cluster import local_cluster
-from wavepipe.pipeline.cluster_alike import TOPIC_REFUSED, Alike, Refusals
+from wavepipe.pipeline.clusters import static as cluster_static
+from wavepipe.pipeline.clusters.alike import TOPIC_REFUSED, Alike, Refusals
+from wavepipe.pipeline.clusters.allocation import LAUNCHERS, Rank, find_rank
+from wavepipe.pipeline.clusters.cluster import local_cluster
 from wavepipe.pipeline.errors import ClusterError, JobError
-from wavepipe.pipeline.job_cluster import ClusterSection
+from wavepipe.pipeline.job.cluster import ClusterSection
 from wavepipe.pipeline.machine import Place, machine_of
 from wavepipe.pipeline.modelling import model_survey
 from wavepipe.pipeline.provenance import collect_provenance
@@ -80,7 +80,7 @@ def test_a_worker_whose_walltime_ends_finishes_its_batch_and_leaves(tmp_path):
         first, second = sorted(cluster.client.scheduler_info()["workers"])
 
         def leave(dask_worker):
-            from wavepipe.pipeline.cluster_lifetime import Lifetime
+            from wavepipe.pipeline.clusters.lifetime import Lifetime
 
             age = time.time() - psutil.Process(os.getppid()).create_time()
             Lifetime(age + 0.3, 0.0).setup(dask_worker)

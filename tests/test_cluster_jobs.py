@@ -10,9 +10,9 @@ import dask
 import pytest
 from cluster_jobs import batch_section, cluster_job
 
-from wavepipe.pipeline.batch_systems import BATCH_SYSTEMS
-from wavepipe.pipeline.cluster_jobs import Jobs
-from wavepipe.pipeline.cluster_lifetime import Lifetime
+from wavepipe.pipeline.clusters.batch_systems import BATCH_SYSTEMS
+from wavepipe.pipeline.clusters.jobs import Jobs
+from wavepipe.pipeline.clusters.lifetime import Lifetime
 from wavepipe.pipeline.errors import JobError
 
 # Looked for and not imported: its import takes Ctrl-C away from pytest.
@@ -161,8 +161,8 @@ def test_an_interruption_stays_one(tmp_path):
     """dask-jobqueue takes Ctrl-C when it is imported, to end the process as if all were well."""
     code = f"""
 import signal
-from wavepipe.pipeline.cluster_jobs import Jobs
-from wavepipe.pipeline.job_cluster import ClusterSection
+from wavepipe.pipeline.clusters.jobs import Jobs
+from wavepipe.pipeline.job.cluster import ClusterSection
 section = ClusterSection(kind="slurm", workers=1, interface="lo", threads_per_worker=1)
 assert Jobs(section, {str(tmp_path)!r}).threads == 1 and Jobs(section, None).walltime
 assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

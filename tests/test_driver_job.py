@@ -13,9 +13,9 @@ from cluster_jobs import batch_section, cluster_job
 from toy_jobs import write_models
 
 from wavepipe.cli.main import cli
-from wavepipe.pipeline import driver_job
-from wavepipe.pipeline.batch_systems import BATCH_SYSTEMS
-from wavepipe.pipeline.driver_job import Driver, batch_kind
+from wavepipe.pipeline.clusters import driver_job
+from wavepipe.pipeline.clusters.batch_systems import BATCH_SYSTEMS
+from wavepipe.pipeline.clusters.driver_job import Driver, batch_kind
 from wavepipe.pipeline.errors import ClusterError, JobError
 
 ASKED = {"walltime": "10:00:00", "memory": "6 GB", "cores": 3, "requeue": True}

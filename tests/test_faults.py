@@ -21,7 +21,7 @@ from whole_runs import RUNS, SMALL, Stopped, command, job_of, same_results, unin
 
 from wavepipe.cli.main import cli
 from wavepipe.pipeline import graph, shot_calls
-from wavepipe.pipeline.cluster import InProcess
+from wavepipe.pipeline.clusters.cluster import InProcess
 from wavepipe.pipeline.errors import DiskFullError
 from wavepipe.pipeline.job import read_job
 
@@ -124,7 +124,8 @@ def unstable(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(shot_calls, "_source", source)
     monkeypatch.setattr(
-        "wavepipe.pipeline.cluster.local_cluster", lambda *_, **__: nullcontext(InProcess())
+        "wavepipe.pipeline.clusters.cluster.local_cluster",
+        lambda *_, **__: nullcontext(InProcess()),
     )
 
 

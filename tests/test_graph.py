@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from dask.local import get_sync
 
-from wavepipe.pipeline.cluster import local_cluster
+from wavepipe.pipeline.clusters.cluster import local_cluster
 from wavepipe.pipeline.graph import batches, build_graph, root_of, tree_sum
 from wavepipe.pipeline.ledger import Ledger
 from wavepipe.pipeline.partial import Failure, Partial, add

@@ -6,7 +6,7 @@ import torch
 from toy_jobs import settings, write_job, write_models
 
 from wavepipe.pipeline import migration
-from wavepipe.pipeline.cluster import InProcess
+from wavepipe.pipeline.clusters.cluster import InProcess
 from wavepipe.pipeline.errors import ClusterError, JobError
 from wavepipe.pipeline.evaluation import Treatment, save_array
 from wavepipe.pipeline.execution import _require_answer, question_name

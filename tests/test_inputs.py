@@ -7,7 +7,7 @@ import pytest
 from toy_jobs import settings, write_job, write_models
 
 from wavepipe.pipeline import inputs
-from wavepipe.pipeline.cluster import InProcess
+from wavepipe.pipeline.clusters.cluster import InProcess
 from wavepipe.pipeline.errors import JobError, SurveyError
 from wavepipe.pipeline.job import read_job
 from wavepipe.pipeline.modelling import model_survey

@@ -12,7 +12,7 @@ from toy_jobs import settings, write_job
 from whole_runs import Stopped, job_of, same_results, uninterrupted
 
 from wavepipe.pipeline import inversion_stage, leaf
-from wavepipe.pipeline.cluster import InProcess
+from wavepipe.pipeline.clusters.cluster import InProcess
 from wavepipe.pipeline.errors import DiskFullError
 from wavepipe.pipeline.execution import Run
 from wavepipe.pipeline.inversion import invert_survey

@@ -8,7 +8,7 @@ import zarr
 from toy_jobs import toy_job, write_models
 
 from wavepipe.pipeline import inversion, leaf
-from wavepipe.pipeline.cluster import InProcess
+from wavepipe.pipeline.clusters.cluster import InProcess
 from wavepipe.pipeline.inversion import invert_survey
 from wavepipe.pipeline.modelling import model_survey
 from wavepipe.pipeline.optimizers import Lbfgs, Update

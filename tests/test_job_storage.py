@@ -12,8 +12,8 @@ from toy_jobs import settings, toy_job, write_job, write_models
 
 from wavepipe.cli.main import cli
 from wavepipe.pipeline import keeping, prices, run_start, schedule, wavefields
-from wavepipe.pipeline import workers as workers_of_runs
-from wavepipe.pipeline.cluster import InProcess
+from wavepipe.pipeline.clusters import workers as workers_of_runs
+from wavepipe.pipeline.clusters.cluster import InProcess
 from wavepipe.pipeline.errors import JobError
 from wavepipe.pipeline.inputs import read_inputs
 from wavepipe.pipeline.job import read_job

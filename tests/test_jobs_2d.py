@@ -10,7 +10,7 @@ import zarr
 from toy_jobs import settings, toy_job, write_job, write_models
 
 from wavepipe.pipeline import leaf
-from wavepipe.pipeline.cluster import InProcess
+from wavepipe.pipeline.clusters.cluster import InProcess
 from wavepipe.pipeline.execution import Run, start_run
 from wavepipe.pipeline.filters import low_cut
 from wavepipe.pipeline.inversion import invert_survey

@@ -10,7 +10,7 @@ import xarray as xr
 from solid_jobs import job_content, run_model, write_solid
 from toy_jobs import write_job
 
-from wavepipe.pipeline.cluster import InProcess
+from wavepipe.pipeline.clusters.cluster import InProcess
 from wavepipe.pipeline.execution import start_run
 from wavepipe.pipeline.job import read_job
 from wavepipe.pipeline.modelling import model_survey

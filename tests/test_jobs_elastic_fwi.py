@@ -11,7 +11,7 @@ from elastic_jobs import ANOMALIES, settings, write_job, write_models
 from scipy.ndimage import gaussian_filter
 
 from wavepipe.cli.main import cli
-from wavepipe.pipeline.cluster import InProcess
+from wavepipe.pipeline.clusters.cluster import InProcess
 from wavepipe.pipeline.execution import start_run
 from wavepipe.pipeline.inversion import invert_survey
 from wavepipe.pipeline.inverted_parameters import parameter_space

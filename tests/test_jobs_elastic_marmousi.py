@@ -7,7 +7,7 @@ import pytest
 import yaml
 import zarr
 
-from wavepipe.pipeline.cluster import InProcess
+from wavepipe.pipeline.clusters.cluster import InProcess
 from wavepipe.pipeline.inversion import invert_survey
 from wavepipe.pipeline.job import read_job
 from wavepipe.pipeline.modelling import model_survey

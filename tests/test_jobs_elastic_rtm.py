@@ -8,7 +8,7 @@ import torch
 import yaml
 import zarr
 
-from wavepipe.pipeline.cluster import InProcess
+from wavepipe.pipeline.clusters.cluster import InProcess
 from wavepipe.pipeline.filters import end_taper
 from wavepipe.pipeline.job import Job, read_job
 from wavepipe.pipeline.migration import migrate_survey

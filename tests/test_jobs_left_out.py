@@ -9,7 +9,7 @@ import pytest
 import zarr
 from toy_jobs import toy_job, write_models
 
-from wavepipe.pipeline.cluster import InProcess
+from wavepipe.pipeline.clusters.cluster import InProcess
 from wavepipe.pipeline.inversion import invert_survey
 from wavepipe.pipeline.migration import migrate_survey
 from wavepipe.pipeline.modelling import model_survey

@@ -7,7 +7,7 @@ import pytest
 import zarr
 from toy_jobs import settings, write_job, write_models
 
-from wavepipe.pipeline.cluster import InProcess
+from wavepipe.pipeline.clusters.cluster import InProcess
 from wavepipe.pipeline.execution import start_run
 from wavepipe.pipeline.job import Job, read_job
 from wavepipe.pipeline.modelling import model_survey

@@ -8,7 +8,7 @@ import zarr
 from scipy.ndimage import gaussian_filter
 from toy_jobs import write_job
 
-from wavepipe.pipeline.cluster import InProcess
+from wavepipe.pipeline.clusters.cluster import InProcess
 from wavepipe.pipeline.inversion import invert_survey
 from wavepipe.pipeline.job import read_job
 from wavepipe.pipeline.migration import migrate_survey

@@ -11,8 +11,9 @@ from click.testing import CliRunner
 from toy_jobs import settings, write_job, write_models
 
 from wavepipe.cli.main import cli
-from wavepipe.pipeline import cluster, passes
-from wavepipe.pipeline.cluster import InProcess
+from wavepipe.pipeline import passes
+from wavepipe.pipeline.clusters import cluster
+from wavepipe.pipeline.clusters.cluster import InProcess
 from wavepipe.pipeline.job import read_job
 from wavepipe.pipeline.modelling import model_survey
 from wavepipe.pipeline.segy.images import write_image_segy

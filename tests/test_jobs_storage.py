@@ -14,7 +14,7 @@ import zarr
 from toy_jobs import settings, toy_job, write_job, write_models
 
 from wavepipe.pipeline import keeping, leaf, prices, shot_calls
-from wavepipe.pipeline.cluster import InProcess
+from wavepipe.pipeline.clusters.cluster import InProcess
 from wavepipe.pipeline.errors import DiskFullError
 from wavepipe.pipeline.inversion import invert_survey
 from wavepipe.pipeline.migration import migrate_survey

@@ -10,7 +10,7 @@ import torch
 from toy_jobs import toy_job, write_models
 
 from wavepipe.pipeline.clock import highest_vp
-from wavepipe.pipeline.cluster import InProcess
+from wavepipe.pipeline.clusters.cluster import InProcess
 from wavepipe.pipeline.errors import JobError
 from wavepipe.pipeline.inputs import Inputs, read_inputs
 from wavepipe.pipeline.inverted_parameters import parameter_space

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from toy_jobs import toy_job, write_models
 
 from wavepipe.cli.main import cli
-from wavepipe.pipeline.cluster import InProcess, local_cluster
+from wavepipe.pipeline.clusters.cluster import InProcess, local_cluster
 from wavepipe.pipeline.errors import JobError
 from wavepipe.pipeline.execution import start_run
 from wavepipe.pipeline.graph import batches, build_graph, root_of
@@ -228,7 +228,7 @@ def test_a_run_under_way_one_that_stopped_and_one_that_goes_on(folder):
 
 def test_a_job_writes_its_report_and_a_report_that_fails_ends_no_run(folder, monkeypatch, caplog):
     """It is a warning, and an event."""
-    from wavepipe.pipeline import report as module
+    from wavepipe.pipeline.report import report as module
 
     def fail(*_, **__):
         raise OSError("no ink")

@@ -18,7 +18,7 @@ from whole_runs import RUNS, Stopped, command, job_of, same_results, uninterrupt
 
 from wavepipe.cli.main import cli
 from wavepipe.pipeline import evaluation, graph, leaf
-from wavepipe.pipeline.cluster import InProcess
+from wavepipe.pipeline.clusters.cluster import InProcess
 from wavepipe.pipeline.errors import JobError, RunFolderError
 from wavepipe.pipeline.execution import start_run
 from wavepipe.pipeline.job import read_job
@@ -229,7 +229,8 @@ def test_a_full_disk_under_way_stops_the_run_which_goes_on(folder, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(Path, "open", full)
         patch.setattr(
-            "wavepipe.pipeline.cluster.local_cluster", lambda *_, **__: nullcontext(InProcess())
+            "wavepipe.pipeline.clusters.cluster.local_cluster",
+            lambda *_, **__: nullcontext(InProcess()),
         )
         result = CliRunner().invoke(cli, [*line, "--set", "cluster.batch_shots=1"])
         assert result.exit_code == 75, result.output

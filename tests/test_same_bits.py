@@ -7,7 +7,7 @@ import pytest
 import zarr
 from toy_jobs import toy_job, write_models
 
-from wavepipe.pipeline.cluster import Cluster, InProcess, local_cluster
+from wavepipe.pipeline.clusters.cluster import Cluster, InProcess, local_cluster
 from wavepipe.pipeline.inversion import invert_survey
 from wavepipe.pipeline.migration import migrate_survey
 from wavepipe.pipeline.modelling import model_survey

@@ -7,7 +7,7 @@ import pytest
 from solid_jobs import job_content, run_model, write_solid
 from toy_jobs import write_job
 
-from wavepipe.pipeline.cluster import InProcess
+from wavepipe.pipeline.clusters.cluster import InProcess
 from wavepipe.pipeline.execution import start_run
 from wavepipe.pipeline.job import read_job
 from wavepipe.pipeline.scales import power_of_two, residual_size, wavefield_size

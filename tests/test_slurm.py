@@ -18,11 +18,11 @@ from summed_shots import expected, processes, summed
 from toy_jobs import write_models
 
 from wavepipe.cli.main import cli
-from wavepipe.pipeline import cluster_batch
-from wavepipe.pipeline.cluster_alike import Alike
-from wavepipe.pipeline.cluster_jobs import Jobs
-from wavepipe.pipeline.cluster_lifetime import REASON
-from wavepipe.pipeline.driver_job import Driver
+from wavepipe.pipeline.clusters import batch as cluster_batch
+from wavepipe.pipeline.clusters.alike import Alike
+from wavepipe.pipeline.clusters.driver_job import Driver
+from wavepipe.pipeline.clusters.jobs import Jobs
+from wavepipe.pipeline.clusters.lifetime import REASON
 from wavepipe.pipeline.errors import ClusterError
 from wavepipe.pipeline.job import Job
 from wavepipe.pipeline.modelling import model_survey

@@ -11,7 +11,7 @@ import numpy as np
 from distributed import Client, LocalCluster
 from summed_shots import expected, processes, taking
 
-from wavepipe.pipeline.cluster import SETTINGS, DaskCluster, quiet
+from wavepipe.pipeline.clusters.cluster import SETTINGS, DaskCluster, quiet
 from wavepipe.pipeline.graph import batches, build_graph, root_of
 from wavepipe.pipeline.ledger import Ledger
 from wavepipe.pipeline.partial import Partial

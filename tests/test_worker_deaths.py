@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from wavepipe.pipeline import leaf as leaves
-from wavepipe.pipeline.cluster import local_cluster
+from wavepipe.pipeline.clusters.cluster import local_cluster
 from wavepipe.pipeline.graph import MOST_DEATHS, batches, build_graph, root_of, tree_sum
 from wavepipe.pipeline.ledger import Ledger
 from wavepipe.pipeline.partial import Partial, add

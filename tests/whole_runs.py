@@ -8,7 +8,7 @@ import numpy as np
 import zarr
 from toy_jobs import settings, toy_job, write_job, write_models
 
-from wavepipe.pipeline.cluster import InProcess
+from wavepipe.pipeline.clusters.cluster import InProcess
 from wavepipe.pipeline.inversion import invert_survey
 from wavepipe.pipeline.job import Job
 from wavepipe.pipeline.migration import migrate_survey

@@ -2,10 +2,11 @@
 
     python -m benchmarks.cuda [--json FILE] [--seconds 450] [--no-tests]
 
-The tests marked `gpu`, and the first of them under compute-sanitizer where that is installed; then
-what a copy of the card's memory reaches, forward steps and gradients against that bound, and
-Deepwave beside ours where it is installed for the same Python. A row that does not fit into the
-time that is left is skipped, and says so. Nothing of it has run on a card yet.
+First what a copy of the card's memory reaches, forward steps and gradients against that bound, and
+Deepwave beside ours where it is installed for the same Python; then the tests marked `gpu`, and
+some of them under compute-sanitizer where that is installed. A case that would begin in the last 30
+seconds is skipped, and says so; one that has begun is not interrupted, so all of it may take longer
+than was given. The file is written after every row. Nothing of it has run on a card yet.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from benchmarks.cases import Case
 from benchmarks.codes import CODES, Code
 from benchmarks.cuda_steps import ORDER, bytes_of, copy_bandwidth, program_of, seconds
 from wavepipe.propagators.backends.cuda_compiler import nvrtc_version
+from wavepipe.propagators.errors import WavepipeError
 
 BYTES_OF_A_CELL = 16
 """Two wavefields and the velocity of a scalar step read, one written, in single precision."""
@@ -172,7 +174,7 @@ def main() -> None:
     """Print the table as it is made, and write it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda:0")
-    parser.add_argument("--seconds", type=float, default=450.0, help="for all of it")
+    parser.add_argument("--seconds", type=float, default=450.0, help="for about all of it")
     parser.add_argument("--no-tests", action="store_true")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -185,6 +187,8 @@ def main() -> None:
     def add(row: Row) -> None:
         rows.append(row)
         print(shown(row), flush=True)
+        if given.json:  # what comes next may be killed
+            given.json.write_text(json.dumps(rows, indent=1))
 
     add(machine(place))
     bandwidth = copy_bandwidth(str(place), 440**3)
@@ -195,13 +199,11 @@ def main() -> None:
             continue
         try:
             add(row_of(case, place, bandwidth))
-        except RuntimeError as error:  # the other cases may do
+        except (WavepipeError, RuntimeError, MemoryError) as error:  # the other cases may do
             add({"case": case.name, "failed": str(error)[:300]})
     if not given.no_tests:
         for row in tests(left):
             add(row)
-    if given.json:
-        given.json.write_text(json.dumps(rows, indent=1))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python -m benchmarks.cuda_steps [--cells 400] [--physics scalar elastic] [--json FILE]
 
 Each row is a grid, order 8, absorbing layers of 20 cells on all faces, and a way to cut the work;
-cells are those of the padded grid. Half a minute a physics on an H200.
+cells are those of the padded grid. It has not run on a card yet.
 """
 
 import argparse

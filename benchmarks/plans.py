@@ -107,11 +107,11 @@ def _compare(one: Planned, folder: Path) -> list[dict[str, Any]]:
 def _run(kind: str, path: Path) -> dict[str, Any]:
     """Plan a job, run it, and compare."""
     job = read_job(path)
-    with plan_run(job) as (inputs, plan, _):
+    with plan_run(job) as (_, plan, _):
         predicted = {
             "predicted_cpu_s": cpu_seconds(plan) or float("nan"),
             "predicted_s": evaluation_seconds(plan),
-            "predicted_mb": process_bytes(inputs, plan) / 1e6,
+            "predicted_mb": process_bytes(plan) / 1e6,
         }
     RUNS[kind](job)
     events = RunFolder(job.output_folder).read_events()

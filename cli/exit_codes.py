@@ -1,4 +1,6 @@
-"""What the exit status of a command means."""
+"""What the exit status of a command means; `STOPPED`: stopped from outside, and can go on."""
+
+from wavepipe.pipeline.errors import STOPPED as STOPPED
 
 DONE = 0
 """Every shot accounted for."""
@@ -11,6 +13,3 @@ REFUSED = 2
 
 FAILED_SHOTS = 3
 """More shots failed than ``run.max_failed_shots`` allows."""
-
-STOPPED = 75
-"""Stopped from outside after the work had started."""

@@ -37,8 +37,8 @@ def init(kind: Literal["model", "rtm", "fwi"], file: Path | None) -> None:
     The data of rtm and fwi are those that the model job writes: where they are not there, its
     job file is written too.
     """
+    from wavepipe.pipeline.durable import write_new
     from wavepipe.pipeline.job.template import DATA_OF_MODEL, job_template
-    from wavepipe.pipeline.run_folder import write_new
 
     file = file or Path(f"{kind}.yaml")
     write_new(file, job_template(kind, file.name))

@@ -117,8 +117,8 @@ def load_job(
         given.append(f"cluster.workers={workers}")
     job = read_job(job_file, given)
     check_kind(job, kind)
-    _serve_allocation(job, resume)
     check_files(job)
+    _serve_allocation(job, resume)
     RunFolder(job.output_folder).check(resume)
     return job
 

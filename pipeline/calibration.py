@@ -1,5 +1,6 @@
 """How long a shot takes on this machine, from short records of the one in mid survey."""
 
+import logging
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -15,9 +16,17 @@ from wavepipe.pipeline.machine import available_cores
 from wavepipe.pipeline.passes import Pass
 from wavepipe.pipeline.trial import middle, trial
 from wavepipe.pipeline.windows import Window
+from wavepipe.propagators.errors import WavepipeError
+from wavepipe.propagators.physics.catalogue import known_physics
+from wavepipe.propagators.time_resampling import plan_time_grid
+
+logger = logging.getLogger(__name__)
 
 SHORTEST = 32
 """Samples of a record that is measured, at least."""
+
+LONGER = 3
+"""Times as many steps as that has another one, at least: a difference of times tells less."""
 
 ENOUGH = 0.5
 """Seconds that are measured, if the record is that long."""
@@ -41,9 +50,6 @@ class Pace:
 
     def __mul__(self, factor: float) -> "Pace":
         return Pace(factor * self.seconds, factor * self.cpu_seconds)
-
-    def __add__(self, other: "Pace") -> "Pace":
-        return Pace(self.seconds + other.seconds, self.cpu_seconds + other.cpu_seconds)
 
 
 def calibrate(
@@ -73,12 +79,14 @@ def calibrate(
     Returns
     -------
     Pace or None
-        None where workers are other machines, or the shot fails: the run will say why.
+        None where workers are other machines, or the shot fails: the run will say why; and where
+        there is no room to measure it in, which the run may not need.
 
     Notes
     -----
-    A shot takes a time of its own and one for every sample, so two records tell what a third takes.
-    A record that is as long as that of the survey tells it at once.
+    A shot takes a time of its own and one for every step, so two records tell what a third takes.
+    A record that is as long as that of the survey tells it at once. Kernels of the clock add steps
+    to each, as many to a short record as to a long one.
     """
     if inputs.job.cluster.kind != "local":
         return None
@@ -100,7 +108,10 @@ def calibrate(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a record cut short; the plan has judged the whole
         try:
-            found = _record(timed, inputs.survey.nt)
+            found = _record(timed, inputs.survey.nt, lambda nt: _n_steps(inputs, one, nt))
+        except (OSError, WavepipeError) as error:
+            logger.warning("how long a shot takes could not be measured: %s", error)
+            return None
         finally:
             torch.set_num_threads(before)
     if found is None:
@@ -109,17 +120,40 @@ def calibrate(
     return replace(average, start_cpu_seconds=max(0.0, first[0]))
 
 
-def _record(timed: Callable[[int], Pace | None], nt: int) -> Pace | None:
-    """Time of a record of `nt` samples."""
+def _record(
+    timed: Callable[[int], Pace | None], nt: int, steps: Callable[[int], int]
+) -> Pace | None:
+    """Time of a record of `nt` samples; `steps` are those that some samples take."""
     few = min(nt, SHORTEST)
     short = timed(few)
     if short is None or few == nt:
         return short
     more = min(nt, max(2 * few, int(few * ENOUGH / short.seconds)))
+    while more < nt and steps(more) < LONGER * steps(few):
+        more = min(nt, 2 * more)
     long = timed(more)
     if long is None or more == nt:
         return long
-    return long + (long + short * -1.0) * ((nt - more) / (more - few))
+    taken = [steps(n) for n in (few, more, nt)]
+    return Pace(
+        _extrapolated(short.seconds, long.seconds, *taken),
+        _extrapolated(short.cpu_seconds, long.cpu_seconds, *taken),
+    )
+
+
+def _extrapolated(short: float, long: float, few: int, more: int, all_steps: int) -> float:
+    """Time of all steps, from those of few and of more; none takes less than nothing."""
+    each = min(max((long - short) / (more - few), 0.0), long / more)
+    return long + each * (all_steps - more)
+
+
+def _n_steps(inputs: Inputs, one: Pass, nt: int) -> int:
+    """Internal steps of a record of `nt` samples."""
+    p, survey = one.propagation, inputs.job.survey
+    shifts = known_physics(inputs.job.physics).shifts(
+        len(p.spacing), (survey.source_name,), inputs.survey.components
+    )
+    return plan_time_grid(p.dt, nt, p.time_step, p.correct_time_dispersion, shifts).n_steps
 
 
 def _together(shot: Callable[[], object], copies: int) -> Pace:

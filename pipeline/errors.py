@@ -2,6 +2,9 @@
 
 from wavepipe.propagators.errors import WavepipeError
 
+STOPPED = 75
+"""Exit code of a run that was stopped from outside after its work had started, and can go on."""
+
 
 class JobError(WavepipeError, ValueError):
     """The job file is wrong: unknown key, bad value, contradiction."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wavepipe.pipeline.durable import flush
 from wavepipe.pipeline.errors import ClusterError, RunFolderError
 from wavepipe.pipeline.evaluation import (
     Evaluation,
@@ -34,9 +35,9 @@ from wavepipe.pipeline.ledger import Ledger, forget
 from wavepipe.pipeline.left_out import LeftOut, describe_left_out, left_out
 from wavepipe.pipeline.partial import Failure, Partial
 from wavepipe.pipeline.progress import counting
-from wavepipe.pipeline.resume import may_go_on
-from wavepipe.pipeline.run_end import close_run, keep_stacks, say_stopped
-from wavepipe.pipeline.run_folder import RunFolder, flush
+from wavepipe.pipeline.resume import check_free, may_go_on
+from wavepipe.pipeline.run_end import close_run, flush_published, keep_stacks, say_stopped
+from wavepipe.pipeline.run_folder import RunFolder
 from wavepipe.pipeline.run_start import describe_run, plan_run, write_start
 from wavepipe.pipeline.run_warnings import kept_warnings
 from wavepipe.pipeline.scales import scaled_back
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wavepipe.pipeline.clusters.cluster import Cluster
+    from wavepipe.pipeline.clusters.workers import Workers
     from wavepipe.pipeline.passes import Pass
     from wavepipe.pipeline.plan import Plan
 
@@ -281,6 +283,7 @@ class Run:
             label = self.inputs.survey.label
             said = [f"shot {label(i)}: {describe_left_out(n)}" for i, n in self.left_out.items()]
             update_attributes(self.folder.results, {"left_out": said})
+        flush_published(self.folder)
         self.folder.log_event(
             {
                 "event": "end",
@@ -335,6 +338,14 @@ Started = Callable[[Path], None]
 
 
 @contextmanager
+def _started(workers: Workers, plan: Plan) -> Iterator[Cluster]:
+    """Start workers, if no other driver is at work: jobs would be submitted for nothing."""
+    check_free(RunFolder(workers.job.output_folder))
+    with workers.ready(plan) as ready:
+        yield ready
+
+
+@contextmanager
 def start_run(
     job: Job,
     *,
@@ -360,7 +371,7 @@ def start_run(
     with kept_warnings() as kept:
         with (
             plan_run(job, cluster, resume=resume) as (inputs, plan, workers),
-            workers.ready(plan) as ready,
+            _started(workers, plan) as ready,
         ):
             folder = RunFolder.create(job.output_folder, resume)
             with folder.locked():

@@ -1,21 +1,18 @@
 """What a run will take, by its plan: time, and memory of a worker's process."""
 
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator
-
-import numpy as np
 
 from wavepipe.pipeline.inputs import Inputs
 from wavepipe.pipeline.plan import Plan
 from wavepipe.pipeline.prices import n_evaluations
 from wavepipe.pipeline.progress import readable_seconds
-from wavepipe.pipeline.schedule import variables
 from wavepipe.pipeline.trial import middle
 from wavepipe.propagators.storage.amounts import size
 
-SUMS = 3
-"""Sums of batches that a process holds beside a call: its own, and two that are added."""
+logger = logging.getLogger(__name__)
 
 _IDLE = """
 import distributed, psutil, torch, wavepipe.pipeline.leaf
@@ -45,8 +42,13 @@ def forecast(inputs: Inputs, plan: Plan) -> Iterator[str]:
             f"{rounds} such evaluations or more, as line searches need: "
             f"from {readable_seconds(rounds * each)} on"
         )
+    try:
+        memory = process_bytes(plan)
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        logger.debug("the memory of a process cannot be measured: %s", error)
+        return
     yield (
-        f"a worker's process takes about {size(process_bytes(inputs, plan))} of memory, and "
+        f"a worker's process takes about {size(memory)} of memory, and "
         f"{schedule.ledger_share:.1%} of its time to make sums safe"
     )
 
@@ -67,12 +69,9 @@ def evaluation_seconds(plan: Plan) -> float:
     return work / (1.0 - min(schedule.ledger_share, 0.9))
 
 
-def process_bytes(inputs: Inputs, plan: Plan) -> int:
+def process_bytes(plan: Plan) -> int:
     """Peak memory of a worker's process."""
-    schedule = plan.schedule
-    arrays = 0 if inputs.job.kind == "model" else 1 + len(variables(inputs.job))
-    sums = SUMS * 4 * arrays * int(np.prod(plan.largest_window))
-    return _idle_bytes() + schedule.call_shots * schedule.shot_bytes + sums
+    return _idle_bytes() + plan.schedule.worker_bytes
 
 
 def _idle_bytes() -> int:

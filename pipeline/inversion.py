@@ -106,11 +106,13 @@ class Inversion:
 
     def go_on(self) -> bool:
         """Go back to where a run that was stopped stood, if that is known."""
-        from wavepipe.pipeline.inversion_checkpoint import last_standing
+        from wavepipe.pipeline.inversion_checkpoint import forget_standing, last_standing
 
         folder = self.run.folder
         most = self.run.job.run.max_failed_shots
-        self.stood = last_standing(folder.checkpoint, most) if folder.results.exists() else None
+        if not folder.results.exists():
+            forget_standing(folder.checkpoint)  # iterations that it counts on are gone
+        self.stood = last_standing(folder.checkpoint, most)
         if self.stood is None:
             return False
         standing, arrays = self.stood

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wavepipe.pipeline.durable import flush, write_atomically
 from wavepipe.pipeline.errors import DiskFullError
 from wavepipe.pipeline.evaluation import content_name, save_array
 from wavepipe.pipeline.inversion_output import IterationRecord
 from wavepipe.pipeline.left_out import LeftOut
 from wavepipe.pipeline.partial import Failure
 from wavepipe.pipeline.plain import from_plain
-from wavepipe.pipeline.run_folder import flush, write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ def keep_standing(folder: Path, standing: Standing, arrays: Mapping[str, NDArray
 
 
 def last_standing(folder: Path, most_failures: int) -> tuple[Standing, Arrays] | None:
-    """Where an inversion stood; None where it must begin again.
+    """Where an inversion stood; None where it must begin again, and then nothing stays.
 
     Parameters
     ----------
@@ -108,19 +108,35 @@ def last_standing(folder: Path, most_failures: int) -> tuple[Standing, Arrays] |
     most_failures
         Shots that may have failed: with fewer than have, it begins again.
     """
+    if not folder.is_dir():
+        return None
+    found, names = _read(folder)
+    if found is None or len(found[0].failures) > most_failures:
+        # The same bits come again under the same names: what is rotten would be taken for them.
+        forget_standing(folder)
+        return None
+    _sweep(folder, names)
+    return found
+
+
+def forget_standing(folder: Path) -> None:
+    """Empty the folder: the inversion begins again."""
+    _file(folder).unlink(missing_ok=True)
+    if folder.is_dir():
+        _sweep(folder, ())
+
+
+def _read(folder: Path) -> tuple[tuple[Standing, Arrays] | None, list[str]]:
+    """What is there, and the names of its arrays; None where that is not what was written."""
     try:
         content = json.loads(_file(folder).read_text(encoding="utf-8"))
-        standing = from_plain(Standing, content)
-        arrays = {name: _load(folder / file) for name, file in content["arrays"].items()}
-    except FileNotFoundError:
-        return None
+        names = dict(content["arrays"])
+        arrays = {name: _load(folder / file) for name, file in names.items()}
+        return (from_plain(Standing, content), arrays), list(names.values())
     except (OSError, ValueError, KeyError, TypeError) as error:
-        logger.warning("%s cannot be read (%s): the inversion begins again", folder, error)
-        return None
-    if len(standing.failures) > most_failures:
-        return None
-    _sweep(folder, content["arrays"].values())
-    return standing, arrays
+        if _file(folder).exists():
+            logger.warning("%s cannot be read (%s): the inversion begins again", folder, error)
+        return None, []
 
 
 def _file(folder: Path) -> Path:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from wavepipe.pipeline.durable import flush
 from wavepipe.pipeline.execution import Run, draw
 from wavepipe.pipeline.parameter_space import ParameterSpace
 from wavepipe.pipeline.partial import Failure
@@ -139,6 +140,7 @@ def publish(
     for name, values in model.items():
         with (folder / f"{name}.npy.partial").open("wb") as file:
             np.save(file, values)
+        flush(folder / f"{name}.npy.partial")
         (folder / f"{name}.npy.partial").replace(folder / f"{name}.npy")
         if run.job.output.segy:
             text = f"wavepipe fwi: inverted {name} ({describe_parameter(name)})"

@@ -89,6 +89,7 @@ def _partials(evaluation: Evaluation, shots: Shots, compute: Compute) -> Iterato
 
 def _attempt(evaluation: Evaluation, shots: Shots, compute: Compute) -> Iterator[Partial]:
     """Compute shots together; halves where memory is short, one by one to find one at fault."""
+    partials, again = list[Partial](), list[Shots]()
     try:
         with warnings.catch_warnings():
             # The plan has judged the grid and the earth model, once for the run.
@@ -104,13 +105,11 @@ def _attempt(evaluation: Evaluation, shots: Shots, compute: Compute) -> Iterator
         if not _is_of_memory(error):
             raise
         if len(shots) == 1:
-            yield _failed(shots[0], "there is too little memory for it, even alone")
-            return
-        logger.warning("too little memory for %d shots in one call: halved", len(shots))
-        half = len(shots) // 2
-        yield from _attempt(evaluation, shots[:half], compute)
-        yield from _attempt(evaluation, shots[half:], compute)
-        return
+            partials = [_failed(shots[0], "there is too little memory for it, even alone")]
+        else:
+            logger.warning("too little memory for %d shots in one call: halved", len(shots))
+            half = len(shots) // 2
+            again = [shots[:half], shots[half:]]
     except SHOT_ERRORS as error:
         if isinstance(error, OSError) and is_full(error):
             # No fault of the shot, and every other would meet it too.
@@ -120,12 +119,13 @@ def _attempt(evaluation: Evaluation, shots: Shots, compute: Compute) -> Iterator
             ) from error
         if len(shots) == 1:
             logger.info("shot %s failed", shots[0].label, exc_info=error)
-            yield _failed(shots[0], str(error))
-            return
-        for shot in shots:
-            yield from _attempt(evaluation, [shot], compute)
-        return
+            partials = [_failed(shots[0], str(error))]
+        else:
+            again = [[shot] for shot in shots]
+    # Only here is free what the failed call has allocated: its traceback holds it.
     yield from partials
+    for some in again:
+        yield from _attempt(evaluation, some, compute)
 
 
 def _is_of_memory(error: Exception) -> bool:

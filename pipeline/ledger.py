@@ -15,10 +15,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from wavepipe.pipeline.durable import flush
 from wavepipe.pipeline.errors import DiskFullError, LedgerError
 from wavepipe.pipeline.partial import Partial
 from wavepipe.pipeline.partial_file import from_bytes, to_bytes
-from wavepipe.pipeline.run_folder import flush
 
 logger = logging.getLogger(__name__)
 

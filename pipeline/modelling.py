@@ -6,9 +6,9 @@ import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from wavepipe.pipeline.durable import flush
 from wavepipe.pipeline.execution import Outcome, Run, Started, draw, start_run
 from wavepipe.pipeline.resume import LAID_OUT, is_laid_out
-from wavepipe.pipeline.run_folder import flush
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

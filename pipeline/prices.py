@@ -35,7 +35,7 @@ GRADIENT_COST = 3.0
 """Price of a gradient, in forward runs."""
 
 MEMORY_SHARE = 0.7
-"""Part of the memory that calls may fill; the rest is for sums, files and the system."""
+"""Part of the memory that calls and sums may fill; the rest is for files and the system."""
 
 AS_FAST = 1.25
 """Times within this factor are alike: a machine is never quite still."""
@@ -48,6 +48,8 @@ class Priced:
     keeping: Keeping
     bytes: int
     """Peak memory."""
+    clock_bytes: int
+    """Of it, what all shots of a process share."""
     updates: float
     """Cell updates, those of a gradient included."""
     measured: tuple[Measured, ...] = ()
@@ -57,7 +59,9 @@ class Priced:
 def without_gradient(inputs: Inputs, passes: Sequence[Pass], window: Window) -> Priced:
     """Price of modelling a shot."""
     calls = [_price(inputs, one, window, Storage(mode="none"), gradient=False) for one in passes]
-    return Priced(NOTHING, max(c.bytes for c in calls), max(float(c.updates) for c in calls))
+    most = max(calls, key=lambda call: call.bytes)
+    updates = max(float(call.updates) for call in calls)
+    return Priced(NOTHING, most.bytes, most.clock_bytes, updates)
 
 
 def with_gradient(
@@ -155,7 +159,8 @@ class _Shot:
             again=kept.again,
             is_direct=kept.is_direct,
         )
-        return Priced(keeping, call.bytes, call.updates * (GRADIENT_COST + kept.again))
+        updates = call.updates * (GRADIENT_COST + kept.again)
+        return Priced(keeping, call.bytes, call.clock_bytes, updates)
 
 
 def _ways(shot: _Shot) -> Iterator[Priced]:

@@ -16,6 +16,7 @@ from wavepipe.pipeline.inputs import Inputs
 from wavepipe.pipeline.keeping import Keeping
 from wavepipe.pipeline.passes import Pass
 from wavepipe.pipeline.trial import Trial, middle, trial
+from wavepipe.propagators.errors import WavepipeError
 from wavepipe.propagators.storage.amounts import size
 
 logger = logging.getLogger(__name__)
@@ -106,32 +107,47 @@ def probe(
     Returns
     -------
     tuple
-        One per way; with nan those, those that there is no time for, and all where
-        the shot fails.
+        One per way; with nan those that there is no time for, and all where the shot fails or
+        there is no room to measure in.
     """
     label = inputs.survey.label(middle(inputs))
     logger.info("measuring how to keep wavefields on shot %s", label)
     found = [_unmeasured(way) for way in ways]
-    with trial(inputs, one, reference, variables, threads) as shot:
-        began = time.perf_counter()
-        expected = _gradient(shot, reference)
-        longest = time.perf_counter() - began
-        if expected is None:
-            return tuple(found)
-        too_lossy = ""
-        for k, way in enumerate(ways):
-            if time.perf_counter() - began + 1.5 * longest > patience:
-                break
-            if too_lossy not in ("", way.compression):
-                continue
-            seconds, arrays = _timed(shot, way)
-            longest = max(longest, seconds)
-            if arrays is None:
-                continue
-            found[k] = replace(found[k], seconds=seconds, error=_error(arrays, expected))
-            if found[k].error > allowed and way.compression != "none":
-                too_lossy = way.compression
+    try:
+        with trial(inputs, one, reference, variables, threads) as shot:
+            _measure(shot, reference, ways, found, allowed, patience)
+    except (OSError, WavepipeError) as error:
+        logger.warning("ways of keeping wavefields could not be measured: %s", error)
     return tuple(found)
+
+
+def _measure(
+    shot: Trial,
+    reference: Keeping,
+    ways: Sequence[Keeping],
+    found: list[Measured],
+    allowed: float,
+    patience: float,
+) -> None:
+    """Put what is measured in the place of what is found so far."""
+    began = time.perf_counter()
+    expected = _gradient(shot, reference)
+    longest = time.perf_counter() - began
+    if expected is None:
+        return
+    too_lossy = ""
+    for k, way in enumerate(ways):
+        if time.perf_counter() - began + 1.5 * longest > patience:
+            break
+        if too_lossy not in ("", way.compression):
+            continue
+        seconds, arrays = _timed(shot, way)
+        longest = max(longest, seconds)
+        if arrays is None:
+            continue
+        found[k] = replace(found[k], seconds=seconds, error=_error(arrays, expected))
+        if found[k].error > allowed and way.compression != "none":
+            too_lossy = way.compression
 
 
 def _unmeasured(way: Keeping) -> Measured:

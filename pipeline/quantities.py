@@ -130,10 +130,13 @@ def seconds_of(duration: object) -> int:
     --------
     >>> seconds_of("1-12:00:00"), seconds_of("4:00:00"), seconds_of("1:30"), seconds_of(600)
     (129600, 14400, 90, 600)
+    >>> seconds_of("1-12"), seconds_of("1-12:30")  # after days come hours
+    (129600, 131400)
     """
-    found = re.fullmatch(r"(?:(\d+)-)?(?:(?:(\d+):)?(\d+):)?(\d+)", str(duration).strip())
-    total = 0
-    if found is not None:
+    text, total = str(duration).strip(), 0
+    after_days = re.fullmatch(r"(\d+)-(\d+)(?::(\d+)(?::(\d+))?)?", text)
+    alone = re.fullmatch(r"()(?:(?:(\d+):)?(\d+):)?(\d+)", text)
+    if found := after_days or alone:
         days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
         total = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
     if total <= 0:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import zarr
 
+from wavepipe.pipeline.durable import flush
 from wavepipe.pipeline.quantities import component_meaning, component_unit
 from wavepipe.pipeline.results_store import (
     CHUNK_BYTES,
@@ -18,7 +19,6 @@ from wavepipe.pipeline.results_store import (
     fill_array,
     open_array,
 )
-from wavepipe.pipeline.run_folder import flush
 from wavepipe.pipeline.survey_components import one_component
 
 if TYPE_CHECKING:

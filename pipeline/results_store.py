@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import zarr
 
-from wavepipe.pipeline.run_folder import flush
+from wavepipe.pipeline.durable import flush
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -43,6 +43,21 @@ def is_finished(folder: RunFolder, job: Job) -> bool:
     return accepted and int(str(ends[-1]["failed"])) <= job.run.max_failed_shots
 
 
+def check_free(folder: RunFolder) -> None:
+    """Refuse a run folder in which a driver is at work, before anything is started for it.
+
+    Raises
+    ------
+    RunFolderError
+        It names the process.
+    """
+    if owner := folder.owner():
+        raise RunFolderError(
+            f"{owner} is at work in {folder.path}. Wait until it has ended, stop it with "
+            f"'wavepipe cancel {folder.path}', or choose another folder with --output."
+        )
+
+
 def is_laid_out(folder: RunFolder) -> bool:
     """Whether the empty gathers of a modelling run are complete, for workers to write into."""
     return any(event.get("event") == LAID_OUT for event in folder.read_events())
@@ -129,6 +144,8 @@ def stored_plan(folder: RunFolder, machine: "Machine") -> "Plan":
     ------
     RunFolderError
         It cannot be read.
+    JobError
+        More workers than it had do not fit in this machine's memory.
     """
     from wavepipe.pipeline.plan import Plan  # torch loads here
 
@@ -140,4 +157,21 @@ def stored_plan(folder: RunFolder, machine: "Machine") -> "Plan":
             "another --output."
         ) from error
     n_workers = plan.schedule.n_workers if machine.free else machine.n_workers
+    if n_workers > plan.schedule.n_workers:
+        _check_memory(plan.schedule.worker_bytes, n_workers, machine.memory)
     return replace(plan, schedule=replace(plan.schedule, n_workers=n_workers))
+
+
+def _check_memory(worker_bytes: int, n_workers: int, memory: int) -> None:
+    """Refuse more workers than there is memory for: a call takes what the plan has fixed."""
+    from wavepipe.pipeline.prices import MEMORY_SHARE  # torch loads here
+    from wavepipe.propagators.storage.amounts import size
+
+    room = int(MEMORY_SHARE * memory)
+    if n_workers * worker_bytes > room:
+        raise JobError(
+            f"cluster.workers: {n_workers} workers of this run take about "
+            f"{size(n_workers * worker_bytes)} of memory, and {size(room)} of the {size(memory)} "
+            f"that are free may be filled. Set at most {max(1, room // worker_bytes)} workers, or "
+            "use a machine with more memory."
+        )

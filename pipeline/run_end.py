@@ -5,9 +5,11 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
+from wavepipe.pipeline.durable import flush
+from wavepipe.pipeline.errors import DiskFullError, RunFolderError
 from wavepipe.pipeline.progress import readable_seconds
 from wavepipe.pipeline.run_folder import RunFolder
-from wavepipe.propagators.errors import WavepipeError
+from wavepipe.propagators.errors import WavepipeError, is_full
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +23,34 @@ def say_stopped(folder: RunFolder, error: BaseException) -> None:
         why = f"{type(error).__name__}: {error}"
     with suppress(OSError):  # the disk may be why
         folder.log_event({"event": "stopped", "why": why})
+
+
+def flush_published(folder: RunFolder) -> None:
+    """Make what a run has published outlive a loss of power, before its sums go.
+
+    That is what has changed in the store and beside it since the run began or went on: what is
+    older was flushed then.
+
+    Raises
+    ------
+    RunFolderError, DiskFullError
+        Some of it cannot be written; the disk is full.
+    """
+    since = folder.resolved_job.stat().st_mtime_ns
+    beside = [path for path in folder.path.iterdir() if path.is_file()]
+    published = [path for path in beside if path.suffix != ".partial"]
+    found = [*published, folder.results, *folder.results.rglob("*")]
+    written = [path for path in found if path.stat().st_mtime_ns >= since]
+    try:
+        for path in sorted(written, key=Path.is_dir):  # names after what they name
+            flush(path)
+        flush(folder.path)
+    except OSError as error:
+        kind = DiskFullError if is_full(error) else RunFolderError
+        raise kind(
+            f"the results in {folder.path} cannot be made safe: {error.strerror or error}. Make "
+            "room, and go on with --resume."
+        ) from error
 
 
 def keep_stacks(folder: RunFolder) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wavepipe.pipeline.clusters.workers import Workers, find_workers
+from wavepipe.pipeline.durable import flush
 from wavepipe.pipeline.errors import RunFolderError
 from wavepipe.pipeline.inputs import Inputs, read_inputs
 from wavepipe.pipeline.job.section import listed
@@ -55,13 +56,18 @@ def plan_run(
     goes_on = resume and may_go_on(folder)
     if resume:
         _check_left(folder, job)
-    inputs = read_inputs(job)
-    if goes_on:
-        check_unchanged(folder, job, collect_provenance(_input_files(job)))
-    from wavepipe.pipeline.plan import make_plan  # torch loads here
+    with ExitStack() as stack:
+        workers = None
+        if cluster is None and job.cluster.kind == "static":
+            # The other processes look for it from their start, however long reading takes.
+            workers = stack.enter_context(find_workers(job, cluster))
+        inputs = read_inputs(job)
+        if goes_on:
+            check_unchanged(folder, job, collect_provenance(_input_files(job)))
+        from wavepipe.pipeline.plan import make_plan  # torch loads here
 
-    sweep_scratch(job)  # a killed run's files would count as a full disk
-    with find_workers(job, cluster) as workers:
+        sweep_scratch(job)  # a killed run's files would count as a full disk
+        workers = workers or stack.enter_context(find_workers(job, cluster))
         make = partial(stored_plan, folder) if goes_on else partial(make_plan, inputs)
         plan = make(workers.machine)
         workers.check(plan)
@@ -105,6 +111,7 @@ def write_start(folder: RunFolder, inputs: Inputs, plan: Plan) -> None:
             "threads": plan.schedule.threads,
         }
     )
+    flush(folder.path)
 
 
 def _input_files(job: Job) -> list[Path]:

@@ -38,6 +38,9 @@ PATIENCE, SLOWER = 600.0, 20.0
 SHORTEST_BATCH = 1.0
 """Seconds below which the scheduler's own work would be felt."""
 
+SUMS = 3
+"""Sums of batches that a process holds beside a call: its own, and two that are added."""
+
 LITTLE = 10.0
 """Seconds of an evaluation that its ledger may take without a word."""
 
@@ -59,7 +62,7 @@ class Schedule:
     """Most shots in one call of a propagator."""
 
     shot_bytes: int
-    """Peak memory of one shot."""
+    """Peak memory of one shot in a call."""
 
     shot_seconds: float
     """Time of an average shot on one worker, measured where it could be."""
@@ -75,6 +78,14 @@ class Schedule:
 
     patience: float | None = None
     """Seconds after which a batch is held to hang; None: never."""
+
+    held_bytes: int = 0
+    """What a worker holds besides: changes of clocks, and sums."""
+
+    @property
+    def worker_bytes(self) -> int:
+        """Peak memory of a worker's calls and sums."""
+        return self.held_bytes + self.call_shots * self.shot_bytes
 
 
 def plan_schedule(
@@ -101,19 +112,25 @@ def plan_schedule(
     job, n_shots = inputs.job, inputs.survey.n_shots
     window = max(windows, key=lambda window: int(np.prod(window.shape)))
     room = int(MEMORY_SHARE * machine.memory)
+    sums = SUMS * _cell_bytes(job) * tree_sizes(windows)[-1][1]  # the last are as large as any
     if job.kind == "model":
         priced = without_gradient(inputs, passes, window)
     else:
         # One worker may take it all where their number is ours to choose.
         n_workers = 1 if machine.free else min(machine.n_workers, n_shots)
         threads = machine.threads or max(1, machine.cores // n_workers)
-        priced = with_gradient(inputs, passes, window, room // n_workers, threads)
-    keeping, shot_bytes = priced.keeping, priced.bytes
-    if shot_bytes > room:
-        raise JobError(too_large(shot_bytes, machine.memory, gradient=job.kind != "model"))
-    most = min(room // shot_bytes, _shots_on_disk(job, keeping))
-    n_workers = min(machine.n_workers, most) if machine.free else machine.n_workers
+        share = max(0, room // n_workers - sums)
+        priced = with_gradient(inputs, passes, window, share, threads)
+    keeping, held = priced.keeping, priced.clock_bytes + sums
+    shot_bytes = priced.bytes - priced.clock_bytes
+    if held + shot_bytes > room:
+        raise JobError(too_large(held + shot_bytes, machine.memory, gradient=job.kind != "model"))
+    on_disk = _shots_on_disk(job, keeping)
+    n_workers = machine.n_workers
+    if machine.free:
+        n_workers = min(n_workers, room // (held + shot_bytes), on_disk)
     n_workers = min(n_workers, n_shots)
+    share = room // n_workers - held
     threads = machine.threads or max(1, machine.cores // n_workers)
     rough = priced.updates / (CELLS_PER_SECOND * threads)
     pace = _pace(inputs, passes, keeping, windows, n_workers, threads)
@@ -121,11 +138,11 @@ def plan_schedule(
     ledger = _ledger(inputs, windows, n_workers, seconds)
     asked = job.cluster.batch_shots
     batch = _batch_shots(n_shots, n_workers, seconds, ledger) if asked == "auto" else asked
-    call = max(1, min(most // n_workers, batch))
+    call = max(1, min(share // shot_bytes, on_disk // n_workers, batch))
     if job.storage.limit is not None and keeping.shot_memory:
         call = max(1, min(call, job.storage.limit // keeping.shot_memory))
     rest = call * (shot_bytes - keeping.shot_memory)
-    keeping = replace(keeping, budget=_budget(job, keeping, room // n_workers - rest))
+    keeping = replace(keeping, budget=_budget(job, keeping, share - rest))
     slowest = batch * priced.updates / (SLOWEST * threads)
     compiled = passes[0].propagation.backend != "reference"
     patience = PATIENCE + SLOWER * slowest if compiled else None
@@ -140,6 +157,7 @@ def plan_schedule(
         0.0 if pace is None else pace.start_cpu_seconds,
         ledger.share(batch),
         patience,
+        held,
     )
     return schedule, keeping, priced.measured
 
@@ -177,6 +195,11 @@ def variables(job: Job) -> tuple[str, ...]:
     return () if job.kind == "model" else wanted_parameters(job)
 
 
+def _cell_bytes(job: Job) -> int:
+    """Of a sum: an array for every parameter, and the illumination."""
+    return 0 if job.kind == "model" else 4 * (1 + len(variables(job)))
+
+
 def _budget(job: Job, keeping: Keeping, room: int) -> int | None:
     """Bytes of memory that the wavefield of a call may take; None for what it takes."""
     if keeping == NOTHING or keeping.is_direct or takes_least(job):
@@ -203,8 +226,7 @@ def _ledger(
     inputs: Inputs, windows: Sequence[Window], n_workers: int, shot_seconds: float
 ) -> LedgerCost:
     """What the ledger of an evaluation takes, by the speed of the run's disk."""
-    # An array for every parameter, and the illumination.
-    cell_bytes = 0 if inputs.job.kind == "model" else 4 * (1 + len(variables(inputs.job)))
+    cell_bytes = _cell_bytes(inputs.job)
     sizes = tree_sizes(windows)
     disk = measure_disk(inputs.job.output_folder, cell_bytes * sizes[-1][1])
     return LedgerCost(sizes, cell_bytes, disk, n_workers, shot_seconds * len(windows))

@@ -9,9 +9,9 @@ from scipy import sparse
 from torch import Tensor
 
 from wavepipe.propagators.backends.card import Card, Module
-from wavepipe.propagators.backends.cuda_execution import C_NAMES
 from wavepipe.propagators.backends.cuda_launches import Launch
 from wavepipe.propagators.backends.emit_cuda import CudaSource, Kernel, Tile, prelude
+from wavepipe.propagators.backends.sweep import C_NAMES
 
 TILE = Tile(1, 128)
 

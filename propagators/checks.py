@@ -40,6 +40,10 @@ def to_the_user() -> int:
 
 def as_positions(positions: ArrayLike, what: str) -> NDArray[np.float64]:
     """Positions as (n_shots, n, ndim) float64."""
+    if isinstance(positions, Tensor) and positions.requires_grad:
+        raise GeometryError(
+            f"{what} positions require a gradient, and no gradient reaches them: use .detach()."
+        )
     array = np.asarray(on_host(positions), dtype=np.float64)
     if array.ndim != 3 or array.shape[-1] not in (2, 3):
         raise GeometryError(

@@ -38,5 +38,5 @@ def check_amplitudes(amplitudes: Mapping[str, Tensor], like: Tensor, of: str) ->
 
 
 def on_host(values: object) -> object:
-    """A tensor's values on the CPU, without its gradient; anything else as it is."""
-    return values.detach().cpu() if isinstance(values, torch.Tensor) else values
+    """A tensor's values on the CPU; anything else as it is."""
+    return values.cpu() if isinstance(values, torch.Tensor) else values

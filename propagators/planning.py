@@ -29,7 +29,7 @@ from wavepipe.propagators.storage.policy import (
     largest_stride,
 )
 from wavepipe.propagators.storage.ways import Choice
-from wavepipe.propagators.time_resampling import plan_time_grid
+from wavepipe.propagators.time_resampling import operator_bytes, plan_time_grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,8 @@ class CallPlan:
     """What it takes on disk."""
     bytes: int
     """Peak memory of the call beyond the caller's own tensors."""
+    clock_bytes: int = 0
+    """Of it, what later calls of a process find there: matrices that change clocks."""
     kept: Choice | None = None
     """How the wavefield is kept; None without a gradient."""
 
@@ -77,6 +79,7 @@ def plan_call(
     storage: Storage = Storage(),
     dtype: str = "float32",
     gradient: bool,
+    n_models: int | None = None,
     born: bool = False,
     sources: Sequence[str] | None = None,
     receivers: Sequence[str] | None = None,
@@ -101,6 +104,8 @@ def plan_call(
         Parameters of the earth model whose gradient is wanted.
     gradient
         Whether it is.
+    n_models
+        Earth models: one of all shots, or one for each, which None stands for.
     born
         Whether it is that of their perturbation, as for migration: nothing is scattered forward.
     sources, receivers
@@ -141,15 +146,22 @@ def plan_call(
     itemsize = {"float32": 4, "float64": 8}[dtype]
     cells = prod(domain.shape)
     traces = grid.n_steps * n_shots * (n_receivers + 1) * itemsize
+    models = n_models or n_shots
     memory_of = partial(
-        _array_bytes, n_shots=n_shots, itemsize=itemsize, repeated=found.repeated(domain.free)
+        _array_bytes,
+        shots=n_shots,
+        models=models,
+        itemsize=itemsize,
+        repeated=found.repeated(domain.free),
     )
     # Beside a sweep's own arrays, coefficients remain as torch made them, and how it did so.
     followed = tuple(wanted) if gradient else ()
-    made = int(found.chain(followed, domain.free) * cells) * n_shots * itemsize
+    made = int(found.chain(followed, domain.free) * cells) * models * itemsize
+    # Of sources, of receivers, and a transpose.
+    clocks = (3 if gradient else 2) * operator_bytes(grid, correct_time_dispersion)
     if not gradient:
         total = memory_of(inlined(program)) + made + 2 * traces
-        return CallPlan(step, grid.n_steps, 0, cells, 0, 0, total)
+        return CallPlan(step, grid.n_steps, 0, cells, 0, 0, total + clocks, clocks)
     reaches = adjoint_frequency or ADJOINT_ALLOWANCE * max_frequency
     stride = storage.stride
     if stride == "auto":
@@ -167,16 +179,20 @@ def plan_call(
     elif choice.method == "boundary":
         way = retraced(run.step, run.sampled, run.sums)
         backward += memory_of(way.back_sampled)
-    peak = choice.memory + max(forward, backward) + made + 3 * traces
-    return CallPlan(step, grid.n_steps, stride, cells, choice.memory, choice.disk, peak, choice)
+    peak = choice.memory + max(forward, backward) + made + 3 * traces + clocks
+    return CallPlan(
+        step, grid.n_steps, stride, cells, choice.memory, choice.disk, peak, clocks, choice
+    )
 
 
-def _array_bytes(*programs: Program, n_shots: int, itemsize: int, repeated: frozenset[str]) -> int:
+def _array_bytes(
+    *programs: Program, shots: int, models: int, itemsize: int, repeated: frozenset[str]
+) -> int:
     """Memory of the fields and coefficients of a sweep's steps; stored sums are the history's."""
-    sizes = layouts(programs, (), itemsize)
+    coefficients = {name for program in programs for name in program.coefficients}
     return sum(
-        layout.size * n_shots * itemsize
-        for name, layout in sizes.items()
+        layout.size * (models if name in coefficients else shots) * itemsize
+        for name, layout in layouts(programs, (), itemsize).items()
         if not name.startswith(stored_name(""))
         and all(name not in program.strips for program in programs)
         and name not in repeated

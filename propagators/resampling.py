@@ -1,7 +1,7 @@
 """A sparse matrix applied along time as a differentiable torch operation."""
 
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -10,7 +10,9 @@ from torch import Tensor
 
 from wavepipe.propagators.backends.card import Card
 from wavepipe.propagators.backends.sweep import numpy_type
-from wavepipe.propagators.card_resampling import MatrixOnCard
+
+if TYPE_CHECKING:
+    from wavepipe.propagators.card_resampling import MatrixOnCard
 
 
 def resampled(matrix: sparse.csr_matrix, rows: Tensor, card: Card | None = None) -> Tensor:
@@ -65,8 +67,11 @@ class _Key:
 @lru_cache(maxsize=16)
 def _prepared(key: _Key, dtype: np.dtype[Any], transposed: bool) -> sparse.csr_matrix:
     """The matrix or its transpose by rows, in the precision of the samples."""
-    matrix = key.matrix.astype(dtype)
-    return sparse.csr_matrix(matrix.T) if transposed else matrix
+    matrix = key.matrix
+    if transposed:
+        matrix = sparse.csr_matrix(matrix.T)
+    values = matrix.data.astype(dtype, copy=False)
+    return sparse.csr_matrix((values, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
 @lru_cache(maxsize=16)
@@ -77,8 +82,10 @@ def _there(
     card: Card,
     device: torch.device,
     stream: int,
-) -> MatrixOnCard:
+) -> "MatrixOnCard":
     """One for each stream: memory that is freed is taken again in the order of its stream."""
+    from wavepipe.propagators.card_resampling import MatrixOnCard
+
     del stream
     return MatrixOnCard(_prepared(key, dtype, transposed), card, device)
 

@@ -32,7 +32,6 @@ hold as they stand with :math:`(m + shift) D` for :math:`m D`, and a shift of ha
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -190,6 +189,15 @@ def source_operator(
     return sparse.csr_matrix(rows.T)
 
 
+def operator_bytes(grid: TimeGrid, correct_time_dispersion: bool) -> int:
+    """Memory of one such matrix, or a recording's, with its copy in single precision; roughly."""
+    if not correct_time_dispersion:
+        return 0  # rows are short
+    slowest, pad = _corrected_reach(grid)
+    width = 0.5 * (1.0 - slowest) * grid.nt * grid.dt / grid.time_step + 2 * pad
+    return int(grid.nt * min(width, grid.n_steps) * (8 + 4 + 4))
+
+
 @lru_cache(maxsize=8)
 def recording_operator(
     grid: TimeGrid, correct_time_dispersion: bool, shift: float = 0.0
@@ -291,7 +299,7 @@ def _kernel_rows(grid: TimeGrid, nt: int, interval: float, shift: float) -> spar
     values *= interval / period
     keep = (steps >= 0) & (steps < grid.n_steps)
     keep &= np.abs(values) > DROP_BELOW * np.abs(values).max()
-    return _csr([keep.sum(axis=1)], [steps[keep]], [values[keep]], (nt, grid.n_steps))
+    return _csr(keep.sum(axis=1), steps[keep], values[keep], (nt, grid.n_steps))
 
 
 def _corrected_rows(
@@ -302,18 +310,19 @@ def _corrected_rows(
     period = _cutoff_period(grid.dt, grid.nt, step, True)
     edge, lift = stop()
     highest = edge * np.pi / period
-    # A frequency arrives early by the cosine of omega D / 2: row n spans slowest * n dt ... n dt.
-    slowest = np.sqrt(1.0 - (0.5 * highest * step) ** 2)
-    pad = int(np.ceil(2 * HALF_WIDTH * period / step))
-    counts, columns, values = [], [], []
-    for first in range(0, nt, _BLOCK):
-        n = np.arange(first, min(first + _BLOCK, nt))
-        low = max(int(slowest * n[0] * grid.dt / step) - pad, -grid.before)
-        high = min(int(n[-1] * grid.dt / step) + pad, grid.n_steps - grid.before - 1)
-        if low > high:  # a source that is over too late
-            counts.append(np.zeros(len(n), dtype=np.int64))
+    slowest, pad = _corrected_reach(grid)
+    blocks = [np.arange(first, min(first + _BLOCK, nt)) for first in range(0, nt, _BLOCK)]
+    starts = [max(int(slowest * n[0] * grid.dt / step) - pad, -grid.before) for n in blocks]
+    last = grid.n_steps - grid.before - 1
+    ends = [min(int(n[-1] * grid.dt / step) + pad, last) + 1 for n in blocks]
+    # Room for every entry, of which those that are dropped are never touched.
+    room = sum(len(n) * max(0, e - s) for n, s, e in zip(blocks, starts, ends, strict=True))
+    values, columns, used = np.empty(room), np.empty(room, np.int32), 0
+    counts = np.zeros(nt, np.int64)
+    for n, low, end in zip(blocks, starts, ends, strict=True):
+        if low >= end:  # a source that is over too late
             continue
-        length = fft.next_fast_len(high - low + 1 + 2 * pad, real=True)
+        length = fft.next_fast_len(end - low + 2 * pad, real=True)
         omega = 2.0 * np.pi / (length * step) * np.arange(length // 2 + 1)
         theta = 2.0 / step * np.sin(0.5 * omega * step)
         theta = theta[theta < highest]
@@ -322,19 +331,34 @@ def _corrected_rows(
         if recording:
             gain = gain * np.cos(0.5 * omega * step)
         phase = omega * ((low + shift) * step) - np.outer(n * grid.dt, theta)
-        rows = fft.irfft(gain * np.exp(1j * phase), length, axis=1)[:, : high - low + 1]
+        rows = fft.irfft(gain * np.exp(1j * phase), length, axis=1)[:, : end - low]
         size = np.abs(rows)
         keep = size > DROP_BELOW * size.max(axis=1, keepdims=True)
-        counts.append(keep.sum(axis=1))
-        columns.append(np.nonzero(keep)[1] + (low + grid.before))
-        values.append(rows[keep])
-    return _csr(counts, columns, values, (nt, grid.n_steps))
+        counts[n] = keep.sum(axis=1)
+        stop_at = used + int(counts[n].sum())
+        values[used:stop_at] = rows[keep]
+        columns[used:stop_at] = np.nonzero(keep)[1] + (low + grid.before)
+        used = stop_at
+    return _csr(counts, columns[:used], values[:used], (nt, grid.n_steps))
+
+
+def _corrected_reach(grid: TimeGrid) -> tuple[float, int]:
+    """Row n spans slowest * n dt ... n dt, and some steps on either side.
+
+    A frequency arrives early by the cosine of omega D / 2.
+    """
+    period = _cutoff_period(grid.dt, grid.nt, grid.time_step, True)
+    highest = stop()[0] * np.pi / period
+    slowest = np.sqrt(1.0 - (0.5 * highest * grid.time_step) ** 2)
+    return float(slowest), int(np.ceil(2 * HALF_WIDTH * period / grid.time_step))
 
 
 def _csr(
-    counts: list[Any], columns: list[Any], values: list[Any], shape: tuple[int, int]
+    counts: NDArray[np.int64],
+    columns: NDArray[np.integer],
+    values: NDArray[np.float64],
+    shape: tuple[int, int],
 ) -> sparse.csr_matrix:
-    """Rows in order, each with sorted columns, as one matrix."""
-    pointers = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
-    data = (np.concatenate(values), np.concatenate(columns), pointers)
-    return sparse.csr_matrix(data, shape=shape)
+    """Rows in order, of so many entries each, with sorted columns."""
+    pointers = np.concatenate([[0], np.cumsum(counts)])
+    return sparse.csr_matrix((values, columns, pointers), shape=shape)

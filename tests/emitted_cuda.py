@@ -8,10 +8,9 @@ from conformance_exactness import Exactness
 from random_surveys import RandomSurvey
 
 from wavepipe.propagators import call
-from wavepipe.propagators.backends.cuda_execution import C_NAMES
 from wavepipe.propagators.backends.emit_cuda import CudaSource, Tile, emit
 from wavepipe.propagators.backends.reference import Reference
-from wavepipe.propagators.backends.sweep import Sweep, SweepResult
+from wavepipe.propagators.backends.sweep import C_NAMES, Sweep, SweepResult
 
 SIZES = {2: (70, 80), 3: (60, 64, 70)}
 """Layers are thin."""

@@ -145,3 +145,34 @@ def test_a_way_that_does_not_fit_is_listed_with_what_it_would_take(storage):
     assert len(lines) == 2 + 3
     # Of every step 4 bytes a cell, with 20 cells of layer and a guard of 2 on each side.
     assert f"Deepwave keeps {4 * 114 * 134 * 250 / 2**20:.0f} MB" in table
+
+
+def test_the_table_of_a_card_is_written_row_by_row(repository, tmp_path):
+    """A case that fails, however it does, costs no other; what is killed costs no row before it."""
+    code = """
+import json, sys
+from benchmarks import cuda
+from wavepipe.propagators import errors
+
+path = sys.argv[2]
+failures = [
+    errors.CardMemoryError("too large"), errors.StorageError("full"), RuntimeError("refused"), None
+]
+
+def row_of(case, *_):
+    said = [row.get("failed") for row in json.load(open(path))[2:]]
+    assert said == ["too large", "full", "refused"][: len(said)]
+    failure = failures.pop(0)
+    if failure is None:
+        raise KeyboardInterrupt
+    raise failure
+
+cuda.machine, cuda.copy_bandwidth, cuda.row_of = lambda _: {"card": "none"}, lambda *_: 1.0, row_of
+cuda.main()
+"""
+    table = tmp_path / "cuda.json"
+    command = [sys.executable, "-c", code, "--json", str(table)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=repository, check=False)
+    assert "KeyboardInterrupt" in done.stderr
+    rows = json.loads(table.read_text())
+    assert [row.get("failed") for row in rows[2:]] == ["too large", "full", "refused"]

@@ -1,8 +1,10 @@
 """What a run will take is told from short records of one of its shots."""
 
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from toy_jobs import toy_job, write_models
@@ -11,10 +13,12 @@ from wavepipe.cli.main import cli
 from wavepipe.pipeline import shot_calls
 from wavepipe.pipeline.calibration import SHORTEST, Pace, _record, _relative_size, calibrate
 from wavepipe.pipeline.clusters.cluster import InProcess
+from wavepipe.pipeline.forecast import forecast
 from wavepipe.pipeline.inputs import read_inputs
 from wavepipe.pipeline.machine import Machine
 from wavepipe.pipeline.modelling import model_survey
 from wavepipe.pipeline.plan import make_plan, shot_windows
+from wavepipe.pipeline.prices import MEMORY_SHARE
 from wavepipe.pipeline.schedule import variables
 from wavepipe.pipeline.windows import Window
 
@@ -47,20 +51,50 @@ def measured(folder: Path, kind: str, workers: int = 1, **overrides: object) -> 
     )
 
 
+def steps(nt: int) -> int:
+    """Of a record: kernels add as many to a short one as to a long one."""
+    return 3 * nt + 68
+
+
 @pytest.mark.parametrize("nt", [10, SHORTEST, 100, 3000, 10**6])
 def test_a_record_is_told_from_two_shorter_ones(nt):
-    """A time of its own and one for every sample; nothing longer than it is measured."""
+    """A time of its own and one for every step; nothing longer than it is measured."""
     lengths = []
 
     def timed(n):
         lengths.append(n)
-        return Pace(0.02 + 0.001 * n, 0.04 + 0.002 * n)
+        return Pace(0.02 + 0.0003 * steps(n), 0.04 + 0.0006 * steps(n))
 
-    found = _record(timed, nt)
-    assert found.seconds == pytest.approx(0.02 + 0.001 * nt)
-    assert found.cpu_seconds == pytest.approx(0.04 + 0.002 * nt)
+    found = _record(timed, nt, steps)
+    assert found.seconds == pytest.approx(0.02 + 0.0003 * steps(nt))
+    assert found.cpu_seconds == pytest.approx(0.04 + 0.0006 * steps(nt))
     assert max(lengths) <= min(nt, 500)
     assert len(lengths) <= 2
+    assert len(lengths) == 1 or steps(lengths[1]) >= min(3 * steps(lengths[0]), steps(nt))
+
+
+@pytest.mark.parametrize("seconds", [0.02, 0.5, 5.0])
+def test_noise_in_short_records_is_not_multiplied(seconds):
+    """Of two that are nearly as long a third of many times their length would be anything."""
+    rng, nt = np.random.default_rng(0), 3000
+    each = seconds / steps(SHORTEST)
+    for _ in range(500):
+        noise = rng.uniform(0.8, 1.25, 2)
+
+        def timed(n, noise=noise):
+            taken = each * steps(n) * noise[int(n > SHORTEST)]
+            return Pace(taken, taken)
+
+        found = _record(timed, nt, steps)
+        assert 0.5 < found.seconds / (each * steps(nt)) < 1.5
+        assert found.cpu_seconds == found.seconds
+
+
+def test_a_longer_record_that_took_less_costs_nothing_more():
+    """A machine that was busy for a while gives no time below zero."""
+    times = iter([Pace(3.0, 3.0), Pace(1.0, 1.0)])
+    found = _record(lambda _: next(times), 10**5, steps)
+    assert found == Pace(1.0, 1.0)
 
 
 def test_shots_with_more_cells_take_longer():
@@ -72,8 +106,8 @@ def test_shots_with_more_cells_take_longer():
 def test_every_kind_of_job_is_measured_and_leaves_nothing(kind, folder):
     before = set(folder.rglob("*"))
     found = measured(folder, kind, workers=2)
-    assert 0 < found.cpu_seconds < 5
-    assert 0 < found.seconds < 5
+    assert found.cpu_seconds > 0
+    assert found.seconds > 0
     assert {path for path in set(folder.rglob("*")) - before if path.suffix != ".yaml"} == set()
 
 
@@ -89,6 +123,53 @@ def test_a_shot_that_fails_or_workers_elsewhere_leave_it_open(folder, monkeypatc
 
     monkeypatch.setattr(shot_calls, "_source", source)
     assert measured(folder, "model") is None
+
+
+@pytest.mark.parametrize("kind", ["model", "rtm"])
+def test_where_there_is_no_room_to_measure_nothing_is_measured(kind, folder, monkeypatch, caplog):
+    """A full /tmp, which the run itself may not need."""
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("wavepipe.pipeline.trial.save_evaluation", full)
+    assert measured(folder, kind) is None
+    assert "could not be measured: [Errno 28]" in caplog.text
+    job = toy_job(folder, kind)
+    line = [kind, str(folder / f"{kind}.yaml"), "--dry-run", "--output", str(folder / "full")]
+    said = CliRunner().invoke(cli, line)
+    assert said.exit_code == 0, said.output
+    assert "roughly: nothing could be measured" in said.output
+    assert make_plan(read_inputs(job), SMALL).schedule.shot_cpu_seconds is None
+
+
+def test_ways_of_keeping_that_cannot_be_measured_leave_an_exact_one(folder, monkeypatch, caplog):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    job = toy_job(folder, "rtm")
+    whole = make_plan(read_inputs(job), SMALL).schedule
+    monkeypatch.setattr("wavepipe.pipeline.trial.save_evaluation", full)
+    memory = int((whole.held_bytes + 0.8 * whole.shot_bytes) / MEMORY_SHARE)
+    plan = make_plan(read_inputs(job), replace(SMALL, memory=memory))
+    assert "ways of keeping wavefields could not be measured" in caplog.text
+    assert plan.measured
+    assert plan.keeping.is_exact
+
+
+@pytest.mark.parametrize(
+    "error", [subprocess.TimeoutExpired("python", 120), subprocess.CalledProcessError(1, "python")]
+)
+def test_a_process_that_cannot_be_measured_leaves_the_line_out(error, folder, monkeypatch):
+    def fails(*_, **__):
+        raise error
+
+    inputs = read_inputs(toy_job(folder, "model"))
+    plan = make_plan(inputs, SMALL)
+    monkeypatch.setattr("wavepipe.pipeline.forecast.subprocess.run", fails)
+    said = list(forecast(inputs, plan))
+    assert "batches" in said[0]
+    assert not any("process" in line and "memory" in line for line in said)
 
 
 def test_batches_are_as_long_as_they_are_measured_to_be(folder, monkeypatch):

@@ -17,6 +17,9 @@ from wavepipe.propagators.wavelets import ricker
 
 SHAPE, SPACING, DT, NT = (30, 40), 10.0, 2e-3, 120
 
+FREE = torch.tensor([[[50.0, 100.0]]], requires_grad=True)
+"""A position that somebody would like to invert for."""
+
 
 def arguments(**changes):
     """A good call, with some arguments replaced."""
@@ -69,6 +72,8 @@ def with_value(value, cell=(3, 4)):
         ({"source_positions": [[50.0, 100.0]]}, GeometryError, r"must be \(n_shots, n, ndim\)"),
         ({"source_positions": [[[50.0, 999.0]]]}, GeometryError, r"Shot 0: source 0 at .*999"),
         ({"receiver_positions": [[[np.nan, 9.0]]]}, GeometryError, "Shot 0: receiver 0"),
+        ({"source_positions": FREE}, GeometryError, r"source positions require a grad.*\.detach"),
+        ({"receiver_positions": FREE}, GeometryError, r"receiver positions require a gradient"),
         ({"source_amplitudes": torch.zeros(1, 2, NT)}, GeometryError, r"\(1, 1, nt\)"),
         ({"source_amplitudes": torch.full((1, 1, NT), float("nan"))}, GeometryError, "shot 0"),
         (

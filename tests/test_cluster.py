@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -18,15 +20,18 @@ from distributed.security import Security
 from summed_shots import expected, processes, summed
 from toy_jobs import write_models
 
+from wavepipe.pipeline import run_start
 from wavepipe.pipeline.clusters import static as cluster_static
+from wavepipe.pipeline.clusters import workers
 from wavepipe.pipeline.clusters.alike import TOPIC_REFUSED, Alike, Refusals
 from wavepipe.pipeline.clusters.allocation import LAUNCHERS, Rank, find_rank
-from wavepipe.pipeline.clusters.cluster import local_cluster
-from wavepipe.pipeline.errors import ClusterError, JobError
+from wavepipe.pipeline.clusters.cluster import DaskCluster, _is_busy, local_cluster
+from wavepipe.pipeline.errors import ClusterError, JobError, RunFolderError
 from wavepipe.pipeline.job.cluster import ClusterSection
 from wavepipe.pipeline.machine import Place, machine_of
 from wavepipe.pipeline.modelling import model_survey
 from wavepipe.pipeline.provenance import collect_provenance
+from wavepipe.pipeline.run_folder import RunFolder
 
 
 def listening() -> set[str]:
@@ -51,27 +56,136 @@ def test_nothing_listens_beyond_this_machine(tls, tmp_path):
                 Client(address, security=Security.temporary(), timeout=2)
 
 
+@contextmanager
+def interrupted_at_work(cluster: DaskCluster) -> Iterator[list[float]]:
+    """Ctrl-C as soon as all workers are at work; when that was, by `time.monotonic`."""
+    ended, when = threading.Event(), []
+
+    def interrupt() -> None:
+        while not ended.wait(0.05):
+            if all(cluster.everywhere(_is_busy).values()):
+                when.append(time.monotonic())
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+                return
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        yield when
+    finally:  # never later, when it would end the tests
+        ended.set()
+        thread.join()
+
+
 def test_batches_in_flight_end_when_a_run_is_stopped(tmp_path):
     """They are in the ledger; no others have begun."""
-    with local_cluster(2, 1, settings=ClusterSection(grace=10.0)) as cluster:
-        stop = threading.Timer(0.6, os.kill, (os.getpid(), signal.SIGINT))
-        stop.start()
-        began = time.monotonic()
-        with pytest.raises(KeyboardInterrupt):
-            summed(cluster, tmp_path, 1.0, 12)
-        assert time.monotonic() - began < 5.0
+    with local_cluster(2, 1, settings=ClusterSection(grace=60.0)) as cluster:
+        with interrupted_at_work(cluster) as when, pytest.raises(KeyboardInterrupt):
+            summed(cluster, tmp_path, 2.0, 12)
+        assert time.monotonic() - when[0] < 60.0
         assert len(processes(tmp_path)) == 2
     assert len(list((tmp_path / "ledger").glob("*.sum"))) == 2
 
 
 def test_a_run_is_stopped_without_waiting_longer_than_the_grace(tmp_path):
+    """Its workers are ended where they are."""
     with local_cluster(1, 1, settings=ClusterSection(grace=0.5)) as cluster:
-        stop = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
-        stop.start()
-        began = time.monotonic()
-        with pytest.raises(KeyboardInterrupt):
-            summed(cluster, tmp_path, 3.0, 2)
-        assert time.monotonic() - began < 2.5
+        with interrupted_at_work(cluster), pytest.raises(KeyboardInterrupt):
+            summed(cluster, tmp_path, 20.0, 2)
+        assert not (tmp_path / "notes").exists()
+
+
+def test_the_grace_is_all_that_a_worker_has_that_does_not_answer():
+    """As one whose node is gone: its silence must not hold up the end of a run."""
+
+    class Silent:
+        """A client whose scheduler waits for an answer."""
+
+        def run(self, function, *arguments, callback_timeout=60.0, **options):
+            time.sleep(callback_timeout)
+            raise TimeoutError
+
+    class Future:
+        def cancel(self) -> None:
+            pass
+
+    began = time.monotonic()
+    DaskCluster(Silent(), grace=0.3)._drain(Future())
+    assert time.monotonic() - began < 30.0
+
+
+@pytest.mark.usefixtures("_alone")
+def test_a_static_run_in_a_folder_that_is_in_use_leaves_its_scheduler_alone(tmp_path, monkeypatch):
+    """Or the workers of the one that is at work would come to the other."""
+    write_models(tmp_path)
+    job = cluster_job(tmp_path, {"kind": "static", "interface": "lo"})
+    monkeypatch.setenv("PMI_RANK", "0")
+    monkeypatch.setenv("PMI_SIZE", "3")
+    folder = RunFolder.create(job.output_folder)
+    file = cluster_static.scheduler_file(job)
+    file.write_text("of another")
+    with folder.locked(), pytest.raises(RunFolderError, match="is at work in"):
+        model_survey(job)
+    assert file.read_text() == "of another"
+
+
+@pytest.mark.usefixtures("_alone")
+def test_the_scheduler_of_an_allocation_is_there_before_data_are_read(tmp_path, monkeypatch):
+    """However long reading takes, the other processes find it."""
+    job = cluster_job(tmp_path, {"kind": "static", "interface": "lo"})  # its models are missing
+    monkeypatch.setenv("PMI_RANK", "0")
+    monkeypatch.setenv("PMI_SIZE", "2")
+    monkeypatch.setattr(cluster_static, "_joined", lambda client, rank: 0)
+    seen = []
+
+    def read(job):
+        seen.append(cluster_static.scheduler_file(job).exists())
+        raise JobError("enough")
+
+    monkeypatch.setattr(run_start, "read_inputs", read)
+    monkeypatch.setattr(workers, "_check_alike", lambda job, running: None)
+    monkeypatch.setattr(workers, "machine_of", lambda places, threads: None)
+    with pytest.raises(JobError, match="enough"):
+        model_survey(job)
+    assert seen == [True]
+
+
+def test_workers_of_an_allocation_that_come_late_are_compared_too(tmp_path, monkeypatch):
+    """They are sent away, and the run hears of it while it computes."""
+    write_models(tmp_path)
+    here = collect_provenance()
+    odd = here | {"versions": here["versions"] | {"wavepipe": "0.0.1"}}
+    monkeypatch.setattr(cluster_static, "collect_provenance", lambda: odd)
+    job = cluster_job(tmp_path, {"kind": "local"})
+    with LocalCluster(
+        n_workers=0, processes=False, threads_per_worker=1, dashboard_address="127.0.0.1:0"
+    ) as cluster, Client(cluster) as client:  # fmt: skip
+        running = cluster_static.kept_alike(DaskCluster(client), job)
+        cluster.scale(1)
+        _until(lambda: client.get_events(TOPIC_REFUSED))
+        running.tend()  # one may be bad luck
+        for _ in range(3):
+            client.log_event(TOPIC_REFUSED, "the same of another")
+        with pytest.raises(ClusterError, match="workers would give other bits than this process"):
+            _until(running.tend)
+
+
+def _until(condition: Callable[[], object]) -> None:
+    """Wait until something holds, or raises."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_no_workers_are_started_for_a_folder_in_which_a_run_is_at_work(tmp_path, monkeypatch):
+    """Jobs of a batch system would be submitted for nothing."""
+    write_models(tmp_path)
+    job = cluster_job(tmp_path, {"kind": "local", "workers": 1})
+    folder = RunFolder.create(job.output_folder)
+    monkeypatch.setattr(workers.Workers, "ready", lambda self, plan: pytest.fail("started"))
+    with folder.locked(), pytest.raises(RunFolderError, match="is at work in"):
+        model_survey(job)
 
 
 def test_a_worker_whose_walltime_ends_finishes_its_batch_and_leaves(tmp_path):
@@ -111,15 +225,14 @@ def test_a_worker_that_comes_late_must_be_alike(differs, tmp_path):
         if not differs:
             client.wait_for_workers(1, timeout=20)
             return
-        deadline = time.monotonic() + 20
-        while not client.get_events(TOPIC_REFUSED) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        said = client.get_events(TOPIC_REFUSED)[0][1]
+        _until(lambda: client.get_events(TOPIC_REFUSED))
+        [(_, said)] = client.get_events(TOPIC_REFUSED)
         assert "versions.wavepipe was 0.0.1, and is " in said
         refusals.check()
-        refusals._said += [said, said]
+        for _ in range(2):
+            client.log_event(TOPIC_REFUSED, said)
         with pytest.raises(ClusterError, match="3 workers would give other bits"):
-            refusals.check()
+            _until(refusals.check)
 
 
 def test_workers_have_their_part_of_their_host():

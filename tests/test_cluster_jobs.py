@@ -1,8 +1,10 @@
 """Jobs of batch systems, by the text of their scripts: no scheduler is needed."""
 
+import asyncio
 import re
 import subprocess
 import sys
+import time
 import warnings
 from importlib.util import find_spec
 
@@ -10,6 +12,9 @@ import dask
 import pytest
 from cluster_jobs import batch_section, cluster_job
 
+from wavepipe.pipeline.clusters import batch as cluster_batch
+from wavepipe.pipeline.clusters import jobs as cluster_jobs_module
+from wavepipe.pipeline.clusters.batch import Tending
 from wavepipe.pipeline.clusters.batch_systems import BATCH_SYSTEMS
 from wavepipe.pipeline.clusters.jobs import Jobs
 from wavepipe.pipeline.clusters.lifetime import Lifetime
@@ -47,6 +52,7 @@ DIRECTIVES = {
 @pytest.fixture(autouse=True)
 def _site():
     """A site whose OAR has no property for memory, which dask-jobqueue would warn of."""
+    cluster_jobs_module._jobqueue("oar")  # or its defaults would go when the block ends
     with dask.config.set({"jobqueue.oar.memory-per-core-property-name": "not_applicable"}):
         yield
 
@@ -113,7 +119,7 @@ def test_a_site_says_what_the_job_file_does_not(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("walltime", "seconds"), [("30", 1800), ("90:00", 5400), ("2-00:00:00", 172800), (None, None)]
+    ("walltime", "seconds"), [("30", 1800), ("90:00", 5400), ("1-12", 129600), (None, None)]
 )
 def test_a_site_writes_walltimes_as_its_system_does(walltime, seconds, tmp_path):
     with dask.config.set({"jobqueue.slurm.walltime": walltime}):
@@ -150,11 +156,97 @@ def test_what_is_missing_or_wrong_is_named(change, said, tmp_path):
 
 
 def test_a_walltime_shorter_than_a_batch_is_refused(tmp_path):
-    """With both values; a tenth of a short walltime is to spare."""
+    """With both values; what is accepted leaves workers a minute in which they begin a batch."""
     found = jobs(tmp_path, "slurm", jobs={"memory": "1 GB", "walltime": "0:05:00"})
-    found.check(batch_seconds=269.0)
-    with pytest.raises(JobError, match=r"after 00:05:00 .* leaves 270 s .* takes about 300 s"):
-        found.check(batch_seconds=300.0)
+    found.check(batch_seconds=195.0)
+    lifetime = found.lifetime(batch_seconds=195.0)
+    assert lifetime.seconds - lifetime.stagger == 60.0
+    with pytest.raises(JobError, match=r"after 00:05:00 .* leaves 195 s .* takes about 269 s"):
+        found.check(batch_seconds=269.0)
+
+
+@pytest.mark.parametrize("kind", BATCH_SYSTEMS)
+def test_empty_keys_of_a_site_are_as_if_it_had_none(kind, tmp_path):
+    """A site may write ``scheduler-options:`` and nothing after it."""
+    keys = ("scheduler-options", "job-script-prologue", "worker-extra-args", "job-extra-directives")
+    with dask.config.set({f"jobqueue.{kind}.{key}": None for key in keys}):
+        found = jobs(tmp_path, kind)
+        assert "--nthreads 1" in found.script()
+        found.start().close()
+
+
+def test_what_dask_jobqueue_refuses_is_an_error_of_the_job(tmp_path):
+    """And not one of the program, with a traceback."""
+    (tmp_path / "file").write_text("")
+    with (
+        dask.config.set({"jobqueue.slurm.log-directory": str(tmp_path / "file" / "logs")}),
+        pytest.raises(JobError, match=r"cannot make jobs of slurm .*logs"),
+    ):
+        jobs(tmp_path, "slurm").script()
+
+
+def test_the_network_of_the_scheduler_is_what_is_checked(tmp_path):
+    """Where the site gives it one of its own; workers have theirs on other machines."""
+    with dask.config.set({"jobqueue.slurm.scheduler-options": {"interface": "lo"}}):
+        found = jobs(tmp_path, "slurm", interface="ib0")
+        assert found.listens == "lo"
+        assert "--interface ib0" in found.script()
+    with (
+        dask.config.set({"jobqueue.slurm.scheduler-options": {"interface": "ib7"}}),
+        pytest.raises(JobError, match="'ib7', and this machine has"),
+    ):
+        jobs(tmp_path, "slurm").script()
+
+
+def test_sge_runs_the_workers_scripts_by_bash(tmp_path):
+    """With the site's directives, and with those of the job file."""
+    with dask.config.set({"jobqueue.sge.job-extra-directives": ["-pe smp 4"]}):
+        text = jobs(tmp_path, "sge").script()
+        assert {"#$ -S /bin/bash", "#$ -pe smp 4"} <= set(text.splitlines())
+    section = batch_section("sge")
+    text = jobs(tmp_path, "sge", jobs=section["jobs"] | {"directives": ["-R y"]}).script()
+    assert {"#$ -S /bin/bash", "#$ -R y"} <= set(text.splitlines())
+
+
+def test_a_run_folder_that_no_directive_can_hold_is_refused(tmp_path):
+    folder = tmp_path / "north sea"
+    folder.mkdir()
+    with pytest.raises(JobError, match=r"north sea/.* cannot be named in the script of a pbs job"):
+        jobs(folder, "pbs").script()
+
+
+def listed(tmp_path, monkeypatch, answer: str) -> set[str] | None:
+    """What a stand-in for squeue makes the driver believe."""
+    (tmp_path / "squeue").write_text(f"#!/bin/sh\n{answer}\n")
+    (tmp_path / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    return asyncio.run(Tending(None, jobs(tmp_path, "slurm"), None)._listed())
+
+
+def test_filters_of_a_user_hide_no_jobs(tmp_path, monkeypatch):
+    """squeue obeys SQUEUE_STATES and the like; a job that is hidden would be submitted again."""
+    monkeypatch.setenv("SQUEUE_STATES", "RUNNING")
+    assert listed(tmp_path, monkeypatch, "echo 7 ${SQUEUE_STATES:-8}") == {"7", "8"}
+
+
+def test_a_batch_system_that_does_not_answer_is_asked_later(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster_batch, "ANSWER", 0.5)
+    began = time.monotonic()
+    assert listed(tmp_path, monkeypatch, "exec sleep 20") is None
+    assert time.monotonic() - began < 15
+
+
+def test_the_log_of_another_job_is_not_shown(tmp_path):
+    """Job 112 is not job 12."""
+    found = Tending(None, jobs(tmp_path, "slurm"), None)
+    folder = found._jobs.folder / "logs"
+    folder.mkdir(parents=True)
+    (folder / "dask-worker-12.err").write_text("ours")
+    (folder / "dask-worker-112.err").write_text("theirs")
+    found._lost = ["12"]
+    assert "ours" in found._why_lost()
+    (folder / "dask-worker-12.err").unlink()
+    assert "theirs" not in found._why_lost()
 
 
 def test_an_interruption_stays_one(tmp_path):

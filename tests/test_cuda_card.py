@@ -1,16 +1,19 @@
 """Calls on a card: what the processor gives, the same bits every time, in every way of keeping."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from conformance_exactness import F32, ROUNDING
 from kept_surveys import KeptSurvey
 from test_cuda_calls import gradients, moved
 from test_cuda_codecs import SHAPE, SMOOTH, slots, waves
-from waves import relative
+from waves import quiet, relative
 
 from wavepipe.propagators import Storage
-from wavepipe.propagators.backends import cuda_device
-from wavepipe.propagators.backends.cuda_device import card_of
+from wavepipe.propagators.backends import cuda_device, cuda_execution
+from wavepipe.propagators.backends.cuda_device import CudaModule, card_of
 from wavepipe.propagators.backends.emit_cuda import Tile
 from wavepipe.propagators.physics.names import PARAMETERS
 from wavepipe.propagators.storage.card_codecs import on_card
@@ -23,8 +26,17 @@ CARD = torch.device("cuda:0")
 
 def found(physics: str, ndim: int, place: torch.device, storage: Storage) -> list[torch.Tensor]:
     survey = moved(KeptSurvey(physics, ndim, "z0", dtype=F32), place)
+    return fetched(there(survey, storage))
+
+
+def there(survey: KeptSurvey, storage: Storage) -> list[torch.Tensor]:
+    """Where the survey is: nothing waits for it."""
     results, info = gradients(survey, storage, backend="auto")
-    assert info.backend == ("cuda" if place == CARD else "c")
+    assert info.backend == ("cuda" if results[0].is_cuda else "c")
+    return results
+
+
+def fetched(results: list[torch.Tensor]) -> list[torch.Tensor]:
     return [one.detach().cpu() for one in results]
 
 
@@ -92,16 +104,34 @@ def test_cosine_codecs_keep_their_bound(ndim):
         assert float((back[shot].cpu() - read[0]).abs().max()) < 1e-6 * float(one.abs().max())
 
 
-def test_calls_on_several_streams_do_not_disturb_each_other():
-    """Each on the stream that is current where it is made."""
-    storage = Storage("device", "snapshots", stride=3)
-    expected = found("scalar", 2, CARD, storage)
-    streams = [torch.cuda.Stream(CARD) for _ in range(3)]
-    results = []
-    for stream in streams:
-        stream.wait_stream(torch.cuda.current_stream(CARD))
-        with torch.cuda.stream(stream):
-            results.append(found("scalar", 2, CARD, storage))
+def test_calls_on_several_streams_do_not_disturb_each_other(monkeypatch):
+    """A thread each, at the same time, with copies beside; more graphs than torch has streams."""
+    monkeypatch.setattr(cuda_execution, "BLOCK", 4)
+    graphs, recorded = [], CudaModule.recorded
+
+    def counted(self, block):
+        graphs.append(1)
+        return recorded(self, block)
+
+    monkeypatch.setattr(CudaModule, "recorded", counted)
+    n_threads, n_calls = 4, 6
+    ways = [Storage("device", "snapshots", stride=3), Storage("cpu", "snapshots", stride=3)]
+    expected = found("scalar", 2, CARD, ways[0])
+    graphs.clear()
+    surveys = [moved(KeptSurvey("scalar", 2, "z0", dtype=F32), CARD) for _ in range(n_threads)]
+    begin = threading.Barrier(n_threads)
+    torch.cuda.synchronize(CARD)
+
+    def calls(survey: KeptSurvey) -> list[list[torch.Tensor]]:
+        with torch.cuda.stream(torch.cuda.Stream(CARD)):
+            begin.wait(60)
+            return [there(survey, ways[call % 2]) for call in range(n_calls)]
+
+    with quiet(), ThreadPoolExecutor(n_threads) as threads:
+        results = [one for some in threads.map(calls, surveys) for one in some]
+    torch.cuda.synchronize(CARD)
+    assert len(graphs) > 32
+    assert len(results) == n_threads * n_calls
     for ours in results:
-        for one, same in zip(ours, expected, strict=True):
+        for one, same in zip(fetched(ours), expected, strict=True):
             assert torch.equal(one, same)

@@ -2,6 +2,11 @@
 
 import subprocess
 import sys
+import threading
+import time
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -15,7 +20,7 @@ from random_surveys import RandomSurvey
 
 from wavepipe.propagators.backends import cuda_compiler, cuda_device, cuda_execution
 from wavepipe.propagators.backends.cuda_compiler import Build, Usage, fitting, nvrtc_version
-from wavepipe.propagators.backends.cuda_device import CudaDevice
+from wavepipe.propagators.backends.cuda_device import CudaDevice, CudaLane, CudaModule
 from wavepipe.propagators.backends.cuda_execution import CudaExecution
 from wavepipe.propagators.backends.emit_cuda import CudaSource, Tile, tiles
 from wavepipe.propagators.errors import BackendError, OptionError
@@ -76,21 +81,125 @@ def test_grids_too_large_for_short_numbers_are_refused(monkeypatch):
         CudaExecution(replace(sweep, history=None, sampled=None), EmulatedCard())
 
 
-@pytest.mark.parametrize(
-    ("free", "way"), [(10, "smaller aperture"), (1 << 20, r"Propagate \d+ at once at most")]
-)
-def test_a_batch_that_does_not_fit_is_told_what_would(free, way, monkeypatch):
-    """And the error is one of memory, for which a pipeline splits the batch."""
-    sweep = sweeps("scalar", 2, "z0", 4, F32)["forward"]
-    card = EmulatedCard()
-    monkeypatch.setattr(card, "free_memory", lambda: free)
+class SmallCard(EmulatedCard):
+    """A card that has so many bytes left; what `torch.zeros` gives takes of them while it lives."""
 
-    def full(*_, **__):
-        raise torch.OutOfMemoryError("no memory")
+    def __init__(self, free: int, patch: pytest.MonkeyPatch) -> None:
+        super().__init__()
+        self.free, self.zeros = free, torch.zeros
+        patch.setattr(torch, "zeros", self.allocate)
 
-    monkeypatch.setattr(cuda_execution, "_allocated", full)
-    with pytest.raises(MemoryError, match=rf"2 shots on \d+ x \d+ cells do not fit.*{way}"):
-        CudaExecution(replace(sweep, history=None, sampled=None), card)
+    def allocate(self, *shape, **options):
+        made = self.zeros(*shape, **options)
+        if made.nbytes > self.free:
+            raise torch.OutOfMemoryError("no memory")
+        self.free -= made.nbytes
+        weakref.finalize(made, self.give_back, made.nbytes)
+        return made
+
+    def give_back(self, size: int) -> None:
+        self.free += size
+
+    def free_memory(self) -> int:
+        return self.free
+
+
+def test_a_batch_that_does_not_fit_is_told_what_would(monkeypatch):
+    """And that does: the earth model and what was allocated until then are counted."""
+    sweep = replace(sweeps("scalar", 2, "z0", 4, F32)["forward"], history=None, sampled=None)
+
+    def started(n_shots: int, free: int) -> int:
+        """Bytes left when so many shots are on their way."""
+        with monkeypatch.context() as patch:
+            card = SmallCard(free, patch)
+            execution = CudaExecution(replace(sweep, n_shots=n_shots, outputs={}), card)
+            left = card.free
+            del execution
+            return left
+
+    plenty = 1 << 30
+    one, two = (plenty - started(n, plenty) for n in (1, 2))
+    assert two < 2 * one  # they share their earth model
+    for most in (1, 3):
+        size = one + (most - 1) * (two - one)
+        enough = size + (two - one) // 2
+        told = rf"5 shots on \d+ x \d+ cells do not fit.*Propagate {most} at once at most"
+        with pytest.raises(MemoryError, match=told):
+            started(5, enough)
+        assert started(most, enough) >= 0
+    with pytest.raises(MemoryError, match=r"1 shots on .*smaller aperture"):
+        started(1, one // 2)
+
+
+class Pretended:
+    """What CUDA's torch gives to a capture, counting who is at it."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.made, self.open, self.most, self.ended = list[int](), 0, 0, 0
+        device = SimpleNamespace(set_current=lambda: None, create_stream=self.create_stream)
+        patch.setitem(sys.modules, "cuda.core", SimpleNamespace(Device=lambda _: device))
+        patch.setattr(torch.cuda, "ExternalStream", lambda handle, _: handle)
+        patch.setattr(torch.cuda, "current_device", lambda: 0)
+        patch.setattr(torch.cuda, "Stream", None)  # of a pool that others are given too
+        patch.setattr(torch.cuda, "CUDAGraph", lambda: self)
+        for name in ("device", "stream"):
+            patch.setattr(torch.cuda, name, lambda _: nullcontext())
+        cuda_device._made.cache_clear()
+
+    def create_stream(self):
+        self.made.append(len(self.made))
+        return SimpleNamespace(handle=self.made[-1])
+
+    def capture_begin(self, **_):
+        self.open += 1
+        self.most = max(self.most, self.open)
+
+    def capture_end(self):
+        self.open, self.ended = self.open - 1, self.ended + 1
+
+
+@pytest.fixture
+def pretended(monkeypatch):
+    yield Pretended(monkeypatch)
+    cuda_device._made.cache_clear()
+
+
+def module() -> CudaModule:
+    return CudaModule(CARD, None, CudaSource("", Tile(1, 32)))
+
+
+def test_graphs_are_captured_one_at_a_time_on_a_stream_that_nobody_else_has(pretended):
+    """Copies have theirs, which never is captured; nothing is asked of torch's pool."""
+    begin, together = threading.Barrier(8), ThreadPoolExecutor(8)
+
+    def capture(_):
+        begin.wait()
+        module().recorded(lambda: time.sleep(1e-3))
+        return CudaLane(CARD)._stream, cuda_device._own_stream(CARD, "captures").torch
+
+    with together:
+        streams = set(together.map(capture, range(8)))
+    assert pretended.ended == 8
+    assert pretended.most == 1
+    ((copies, captures),) = streams
+    assert copies != captures
+    assert len(pretended.made) == 2
+
+
+def test_a_block_that_fails_leaves_no_capture_open(pretended):
+    """The next one can be made."""
+    times = []
+
+    def fail():
+        times.append(1)
+        if len(times) == 2:
+            raise BackendError("the card refused the kernel")
+
+    with pytest.raises(BackendError, match="refused"):
+        module().recorded(fail)
+    assert (pretended.open, pretended.ended) == (0, 1)
+    module().recorded(lambda: None)
+    assert pretended.ended == 2
 
 
 def test_tensors_on_different_devices_are_refused():
@@ -120,11 +229,15 @@ def test_a_device_that_does_not_propagate_is_refused():
 
 
 def test_importing_and_planning_need_nothing_of_cuda():
-    """Neither its packages nor a driver."""
+    """Neither its packages nor a driver, nor our modules that emit for it."""
     code = (
         "import sys; sys.modules['cuda'] = None\n"
         "import torch, wavepipe.propagators.planning, wavepipe.propagators.storage.keeping\n"
-        "import wavepipe.propagators.backends.cuda_device, wavepipe.propagators.call\n"
+        "import wavepipe.propagators.call, wavepipe.propagators.scalar_waves\n"
+        "parts = [n.split('.')[-1] for n in sys.modules if n.startswith('wavepipe.')]\n"
+        "for start in ('cuda', 'emit_cuda', 'card_'):\n"
+        "    assert not [n for n in parts if n.startswith(start)], (start, parts)\n"
+        "import wavepipe.propagators.backends.cuda_device\n"
         "assert not torch.cuda.is_initialized()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -7,13 +7,13 @@ from random_surveys import LAYERS
 
 from wavepipe.propagators.backends import cuda_compiler
 from wavepipe.propagators.backends.cuda_compiler import build, machine_code
-from wavepipe.propagators.backends.cuda_execution import C_NAMES
 from wavepipe.propagators.backends.emit_cuda import prelude, tiles
+from wavepipe.propagators.backends.sweep import C_NAMES
 from wavepipe.propagators.card_resampling import KERNEL, TILE
 from wavepipe.propagators.errors import BackendError
 from wavepipe.propagators.physics.names import PARAMETERS
 from wavepipe.propagators.storage import card_codecs
-from wavepipe.propagators.storage.card_codecs import COSINE, COSINE_TILE, POINTS
+from wavepipe.propagators.storage.card_codecs import COSINE_TILE, header
 
 try:
     cuda_compiler.nvrtc_version()
@@ -29,9 +29,9 @@ QUICK = {
 }
 
 OTHERS = {
-    "points": (card_codecs.TILE, POINTS),
-    "cosine in 2-D": (COSINE_TILE, f"#define DEEP 1\n{COSINE}"),
-    "cosine in 3-D": (COSINE_TILE, f"#define DEEP 8\n{COSINE}"),
+    "points": (card_codecs.TILE, header("points")),
+    "cosine in 2-D": (COSINE_TILE, f"#define DEEP 1\n{header('cosine')}"),
+    "cosine in 3-D": (COSINE_TILE, f"#define DEEP 8\n{header('cosine')}"),
     "resampling": (TILE, KERNEL),
 }
 

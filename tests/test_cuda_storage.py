@@ -106,9 +106,14 @@ def test_the_reference_keeps_on_a_card_what_it_can(tmp_path, expected):
         there = moved(survey, card)
         storage = Storage("device", "snapshots", stride=STRIDE)
         found, _ = gradients(there, storage, backend="reference")
+        again, info = gradients(
+            there, Storage("disk", stride=STRIDE, path=tmp_path), backend="reference"
+        )
+        assert (info.mode, info.method) == ("disk", "recompute")
         with pytest.raises(StorageError, match=r"mode 'device' with compression 'none'.*'cuda'"):
-            gradients(there, Storage("disk", path=tmp_path), backend="reference")
-    for ours, theirs in zip(found, expected, strict=True):
+            gradients(there, Storage("disk", "snapshots", path=tmp_path), backend="reference")
+    for ours, same, theirs in zip(found, again, expected, strict=True):
+        assert torch.equal(ours.detach().cpu(), same.detach().cpu())
         assert relative(ours.detach().cpu(), theirs.detach()) < ROUNDING[F64]
 
 

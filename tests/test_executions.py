@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from emulated_cuda import emulated, find_compiler
 from kept_surveys import KeptSurvey
 
 from wavepipe.propagators import Storage, forward_run
@@ -13,7 +14,7 @@ from wavepipe.propagators.backends.reference import Reference
 from wavepipe.propagators.backends.sweep import History
 
 STRIDE = 4
-BACKENDS = {"c": Compiled(8), "reference": Reference()}
+BACKENDS = {"c": Compiled(8), "reference": Reference(), "cuda": emulated(torch.float64)}
 
 
 def sweeps(physics: str) -> tuple:
@@ -67,6 +68,25 @@ def test_stretches_and_restored_states_change_no_bit(physics, name):
     for found, exact in zip(outcome(execution, cut), outcome(expected, whole), strict=True):
         assert torch.equal(found, exact)
         assert exact.any()
+
+
+@pytest.mark.parametrize("name", ["c", "reference", "cuda"])
+def test_a_run_begins_again_from_nothing(name):
+    """Without a saved state; fields have changed places in between."""
+    if name == "cuda" and find_compiler() is None:
+        pytest.skip("there is no C++ compiler here")
+    sweep, names, shape = sweeps("scalar")
+    kept = history(names, shape)
+    execution = BACKENDS[name].start(replace(sweep, history=kept))
+    execution.advance(0, 7)
+    expected = [one.clone() for one in kept.slots.values()]
+    assert all(one.any() for one in expected)
+    for one in kept.slots.values():
+        one.zero_()
+    execution.restore(None, 0)
+    execution.advance(0, 7)
+    for found, exact in zip(kept.slots.values(), expected, strict=True):
+        assert torch.equal(found, exact)
 
 
 @pytest.mark.parametrize("name", ["c", "reference"])

@@ -79,7 +79,9 @@ def test_an_inversion_goes_on_from_its_last_iteration(optimizer, minibatch, fold
 
 
 def test_an_inversion_that_cannot_read_where_it_stood_begins_again(folder, monkeypatch, caplog):
+    """Stopped once more, it goes on from there: nothing rotten is taken for what it makes again."""
     original = inversion_stage.keep_standing
+    caplog.set_level("INFO")
 
     def keep(place, standing, arrays):
         original(place, standing, arrays)
@@ -95,8 +97,15 @@ def test_an_inversion_that_cannot_read_where_it_stood_begins_again(folder, monke
         content[-1] ^= 1
         array.write_bytes(content)
     job = job_of(folder, "fwi", "torn-standing")
+    with monkeypatch.context() as patch:
+        patch.setattr(inversion_stage, "keep_standing", keep)
+        with pytest.raises(Stopped):
+            invert_survey(job, cluster=InProcess(), resume=True)
+    assert caplog.text.count("holds other bytes than were written") == 1
+    assert "goes on after iteration" not in caplog.text
     assert invert_survey(job, cluster=InProcess(), resume=True).accepted
-    assert "holds other bytes than were written" in caplog.text
+    assert caplog.text.count("holds other bytes than were written") == 1
+    assert "goes on after iteration 2" in caplog.text
     assert same_results(folder / "runs/torn-standing", folder / "runs/fwi")
 
 
@@ -152,6 +161,7 @@ def test_it_comes_back_as_it_was_and_arrays_that_stay_are_written_once(tmp_path)
     assert arrays["change0"].tobytes() == stays.tobytes()
     assert arrays["change1"].tobytes() == comes.tobytes()
     assert last_standing(tmp_path, most_failures=0) is None
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_full_disk_leaves_the_last_one_good(tmp_path, monkeypatch):

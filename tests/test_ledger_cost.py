@@ -1,13 +1,14 @@
 """What the ledger takes is predicted, and batches grow until it is little."""
 
 import os
-import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from dask.local import get_sync
 
+from wavepipe.pipeline import ledger_cost
 from wavepipe.pipeline.graph import batches, build_graph, root_of, tree_sum
 from wavepipe.pipeline.ledger import Ledger
 from wavepipe.pipeline.ledger_cost import MOST, Disk, LedgerCost, measure_disk, tree_sizes
@@ -78,16 +79,19 @@ def test_a_disk_that_many_share_is_slower():
 
 def test_the_disk_of_the_run_is_measured_where_it_will_be(tmp_path, monkeypatch):
     """Its latency and its speed; nothing stays."""
-    original, places = os.fsync, []
+    places, now = [], 0.0
 
     def slow(descriptor):
-        places.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
-        time.sleep(0.02 + os.fstat(descriptor).st_size / 50e6)
-        original(descriptor)
+        nonlocal now
+        places.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        now += 0.02
+        if places[-1].is_file():
+            now += os.fstat(descriptor).st_size / 50e6
 
     monkeypatch.setattr(os, "fsync", slow)
+    monkeypatch.setattr(ledger_cost, "time", SimpleNamespace(perf_counter=lambda: now))
     disk = measure_disk(tmp_path / "not" / "yet", 10e6)
-    assert all(place.startswith(str(tmp_path)) for place in places)
-    assert 0.02 < disk.latency < 0.1
-    assert 2e7 < disk.speed < 5e7
+    assert all(place.is_relative_to(tmp_path) for place in places)
+    assert disk.latency == pytest.approx(0.04, rel=0.01)  # of a file and of its folder
+    assert disk.speed == pytest.approx(5e7, rel=0.01)
     assert not list(tmp_path.iterdir())

@@ -9,6 +9,7 @@ import pytest
 import torch
 from toy_jobs import toy_job, write_models
 
+from wavepipe.pipeline import prices, schedule
 from wavepipe.pipeline.clock import highest_vp
 from wavepipe.pipeline.clusters.cluster import InProcess
 from wavepipe.pipeline.errors import JobError
@@ -18,6 +19,8 @@ from wavepipe.pipeline.machine import Machine
 from wavepipe.pipeline.modelling import model_survey
 from wavepipe.pipeline.passes import pass_wavelet
 from wavepipe.pipeline.plan import make_plan, shot_windows
+from wavepipe.pipeline.windows import Window
+from wavepipe.propagators import planning
 from wavepipe.propagators.errors import DispersionError, StabilityError
 from wavepipe.propagators.physics.catalogue import known_physics
 from wavepipe.propagators.stability import stable_time_step
@@ -108,11 +111,50 @@ def test_the_machine_decides_nothing_that_decides_bits(folder):
 def test_memory_limits_the_workers_and_the_shots_of_a_call(folder):
     read = inputs(folder, "fwi", storage__mode="device", storage__method="snapshots")
     plan = make_plan(read, SMALL)
-    tight = replace(SMALL, memory=2 * plan.schedule.shot_bytes)
+    needed = plan.schedule.held_bytes + plan.schedule.shot_bytes
+    tight = replace(SMALL, memory=2 * needed)
     assert make_plan(read, tight).schedule.n_workers == 1
     assert make_plan(read, tight).schedule.call_shots == 1
     with pytest.raises(JobError, match=r"one shot needs about .* GB"):
-        make_plan(read, replace(SMALL, memory=plan.schedule.shot_bytes))
+        make_plan(read, replace(SMALL, memory=needed))
+
+
+def test_changes_of_clocks_count_once_in_a_worker(folder, monkeypatch):
+    """A long record's matrices are no part of what another shot of a call takes."""
+    clocks, read = 10**9, inputs(folder, "rtm", cluster__batch_shots=8)
+    plain = make_plan(read, SMALL).schedule
+
+    def plan_call(*given, **options):
+        call = planning.plan_call(*given, **options)
+        return replace(call, bytes=call.bytes + clocks, clock_bytes=call.clock_bytes + clocks)
+
+    monkeypatch.setattr(prices, "plan_call", plan_call)
+    needed = plain.held_bytes + clocks + 5 * plain.shot_bytes
+    machine = Machine(1, 1, int(1.001 * needed / prices.MEMORY_SHARE), free=False)
+    found = make_plan(read, machine).schedule
+    assert found.shot_bytes == plain.shot_bytes
+    assert found.held_bytes == plain.held_bytes + clocks
+    assert found.call_shots == 5
+    assert found.worker_bytes == needed
+
+
+def test_sums_of_moving_windows_count_as_large_as_they_grow(folder, monkeypatch):
+    """Near the root they cover the survey, not the window of a shot; every worker holds some."""
+    read = inputs(folder, "rtm", cluster__batch_shots=1)
+    windows = [Window((0, 5 * i), (30, 5 * i + 20)) for i in range(read.survey.n_shots)]
+    whole = 30 * (5 * read.survey.n_shots + 15)
+    passes = make_plan(read, SMALL).passes
+
+    def planned(sums, machine=SMALL):
+        monkeypatch.setattr(schedule, "SUMS", sums)
+        return schedule.plan_schedule(read, passes, windows, machine)[0]
+
+    without = planned(0)
+    memory = int(4 * 1.001 * without.worker_bytes / prices.MEMORY_SHARE)
+    machine = Machine(n_workers=8, cores=8, memory=memory)
+    assert planned(0, machine).n_workers == 4
+    assert planned(3).held_bytes == without.held_bytes + 3 * 8 * whole
+    assert planned(-(-without.worker_bytes // (8 * whole)), machine).n_workers in (1, 2)
 
 
 def test_batches_are_powers_of_two_that_leave_work_for_every_worker(folder):

@@ -293,6 +293,27 @@ def test_an_earth_model_that_has_changed_since_is_not_drawn_as_if_it_were_the_ru
     assert "cannot be made" not in page.sections["image"]
 
 
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        ("events.jsonl", r'("event": "(?:start|end)".*?"shots": )\d+', r"\1null"),
+        ("job.resolved.yaml", r"(?m)^run: .*\n", "run: 5\n"),
+    ],
+    ids=["events", "job"],
+)
+def test_a_broken_file_leaves_a_report(name, before, after, folder, tmp_path):
+    """Whose head says so, and whose other parts stand."""
+    copy = Path(shutil.copytree(folder / "runs/rtm", tmp_path / "rtm"))
+    text = (copy / name).read_text()
+    assert re.search(before, text)
+    (copy / name).write_text(re.sub(before, after, text))
+    page = _Page(report(copy, "--no-figures"))
+    assert "Reverse-time migration: rtm" in page.sections["top"]
+    assert "How it ended cannot be said: what is recorded is broken." in page.sections["top"]
+    assert "wavepipe" in page.sections["provenance"]
+    assert "cannot be made" not in page.sections["provenance"]
+
+
 def test_bad_folders_are_refused(folder, tmp_path):
     assert "is not a run folder" in report(tmp_path, code=2)
     assert "is not a run folder" in report(tmp_path / "nothing", code=2)

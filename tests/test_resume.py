@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +23,12 @@ from wavepipe.pipeline.clusters.cluster import InProcess
 from wavepipe.pipeline.errors import JobError, RunFolderError
 from wavepipe.pipeline.execution import start_run
 from wavepipe.pipeline.job import read_job
+from wavepipe.pipeline.machine import Machine
 from wavepipe.pipeline.migration import migrate_survey
 from wavepipe.pipeline.modelling import model_survey
 from wavepipe.pipeline.plain import from_plain
+from wavepipe.pipeline.prices import MEMORY_SHARE
+from wavepipe.pipeline.resume import stored_plan
 from wavepipe.pipeline.run_folder import RunFolder
 from wavepipe.propagators.errors import WavefieldError
 
@@ -122,6 +126,21 @@ def test_workers_and_the_failures_allowed_may_change(folder):
         assert run.plan.schedule.n_workers == 3
     assert migrate_survey(job, cluster=InProcess(), resume=True).accepted
     assert same_results(folder / "runs/freed", folder / "runs/rtm")
+
+
+def test_more_workers_than_there_is_memory_for_are_refused(folder):
+    """Their calls are as large as the plan had them; as many as before may always go on."""
+    stop(folder, "rtm", "greedy")
+    run = RunFolder(folder / "runs/greedy")
+    before = stored_plan(run, Machine(1, 1, 10**12)).schedule
+    most = before.n_workers + 3
+    memory = int(1.001 * most * before.worker_bytes / MEMORY_SHARE)
+    full = Machine(most, 64, memory, free=False)
+    assert stored_plan(run, full).schedule == replace(before, n_workers=most)
+    with pytest.raises(JobError, match=rf"{most + 1} workers .*Set at most {most} workers"):
+        stored_plan(run, replace(full, n_workers=most + 1))
+    tiny = Machine(before.n_workers, 1, 1, free=False)
+    assert stored_plan(run, tiny).schedule == before
 
 
 @pytest.mark.parametrize("kind", RUNS)

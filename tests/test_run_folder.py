@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from wavepipe.pipeline.durable import write_atomically, write_new
 from wavepipe.pipeline.errors import DiskFullError, RunFolderError
 from wavepipe.pipeline.provenance import collect_provenance, fingerprint
-from wavepipe.pipeline.run_folder import RunFolder, write_atomically, write_new
+from wavepipe.pipeline.run_folder import RunFolder
+from wavepipe.propagators.errors import is_full
 
 
 def test_a_folder_is_made_with_its_parents_and_found_again(tmp_path):
@@ -97,11 +99,17 @@ def test_events_are_lines_in_order_and_a_cut_line_is_left_out(tmp_path):
     ]
 
 
-def test_half_written_files_are_swept(tmp_path):
+def test_an_event_that_is_written_in_part_is_a_full_disk_and_spoils_no_other(tmp_path, monkeypatch):
     folder = RunFolder.create(tmp_path / "run")
-    (folder.path / "shots.sgy.partial").write_bytes(b"1")
-    assert [path.name for path in folder.sweep()] == ["shots.sgy.partial"]
-    assert list(folder.path.iterdir()) == []
+    folder.log_event({"event": "start"})
+    original = os.write
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda descriptor, line: original(descriptor, line[:20]))
+        with pytest.raises(OSError, match="No space left on device") as caught:
+            folder.log_event({"event": "cut"})
+    assert is_full(caught.value)
+    folder.log_event({"event": "end"})
+    assert [event["event"] for event in folder.read_events()] == ["start", "end"]
 
 
 def test_a_fingerprint_changes_with_the_content_not_with_the_place(tmp_path):

@@ -1,13 +1,16 @@
 """Which way of keeping the wavefield is taken, and what is said where none fits."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from emulated_cuda import EmulatedCard
 from kept_surveys import on
 
 from wavepipe.propagators import Storage
 from wavepipe.propagators.errors import StorageError
 from wavepipe.propagators.storage import choice, codecs, memory
-from wavepipe.propagators.storage.history import HistoryShape
+from wavepipe.propagators.storage.history import BoundaryShape, HistoryShape
 from wavepipe.propagators.storage.names import COMPRESSIONS
 
 
@@ -65,6 +68,62 @@ def test_without_a_budget_auto_leaves_half_of_the_memory(scratch_disk, monkeypat
     assert choice.choose(Storage("device", "snapshots"), *sizes()).mode == "device"
     monkeypatch.setattr(choice, "free_memory", lambda: 700e6)
     assert choice.choose(Storage(), *sizes()).mode == "device"
+
+
+@pytest.mark.parametrize(
+    ("mode", "card", "host", "taken"),
+    [
+        ("auto", 700e6, 0, ("device", "snapshots")),
+        ("auto", 400e6, 700e6, ("cpu", "snapshots")),
+        ("auto", 400e6, 500e6, ("device", "recompute")),
+        ("auto", 1e6, 700e6, None),
+        ("cpu", 40e6, 700e6, ("cpu", "snapshots")),
+        ("cpu", 12e6, 700e6, ("cpu", "snapshots")),
+        ("cpu", 40e6, 500e6, ("cpu", "recompute")),
+        ("cpu", 6e6, 1e12, None),
+        ("cpu", 1e12, 6e6, None),
+    ],
+)
+def test_auto_leaves_half_of_the_card_and_half_of_the_computer(
+    mode, card, host, taken, monkeypatch
+):
+    """Each of its own memory, and neither is counted for the other."""
+    monkeypatch.setattr(choice, "free_memory", lambda: host)
+    monkeypatch.setattr(choice, "_has_room", lambda *_: False)
+    history, states = sizes()
+    history = replace(history, device=torch.device("cuda:0"), card=EmulatedCard())
+    if taken is None:
+        with pytest.raises(StorageError, match=r"half of the free memory is .*, of the card's"):
+            choice.choose(Storage(mode), history, states, on_card=lambda: card)
+        return
+    found = choice.choose(Storage(mode), history, states, on_card=lambda: card)
+    assert (found.mode, found.method) == taken
+    assert found.on_card <= card / 2
+    assert found.memory - found.on_card <= host / 2
+    if (card, host) == (40e6, 700e6):  # what the computer keeps cuts no window of the card
+        assert found.window > 1
+
+
+def test_the_reference_on_a_card_keeps_what_it_can(scratch_disk, monkeypatch):
+    """There, as it is, or computed again; a codec, or what goes elsewhere, is refused."""
+    monkeypatch.setattr(choice, "in_memory", lambda folder: False)
+    history, states = sizes()
+    history = replace(history, device=torch.device("cuda:0"))
+    everything = Storage(compression="auto", max_gradient_error=1e-2, path=scratch_disk)
+    for free, method in ((700e6, "snapshots"), (500e6, "recompute")):
+        monkeypatch.setattr(choice, "free_memory", lambda free=free: free)
+        for storage in (Storage(), everything):
+            found = choice.choose(storage, history, states)
+            assert (found.mode, found.method, found.compression) == ("device", method, "none")
+    for asked in (
+        Storage("disk", "snapshots", path=scratch_disk),
+        Storage("cpu", "snapshots"),
+        Storage("device", "snapshots", compression="cosine4"),
+        Storage("device", "boundary"),
+    ):
+        shape = BoundaryShape(history, states, 1.0)
+        with pytest.raises(StorageError, match=r"reference back-end on cuda:0 .*mode 'device'"):
+            choice.choose(asked, history, states, lambda shape=shape: shape)
 
 
 def test_a_budget_that_nothing_fits_says_what_would():

@@ -17,7 +17,7 @@ from wavepipe.propagators.physics.names import PARAMETERS
 from wavepipe.propagators.planning import plan_call
 from wavepipe.propagators.wavelets import ricker
 
-physics, shape, nt, options = json.loads(sys.argv[1])
+physics, shape, nt, options, shots = json.loads(sys.argv[1])
 gradient = options is not None
 storage = Storage(**{"stride": 4} | (options or {}))
 settings = dict(boundary=Boundary(10, 10.0), velocity_bound=2100.0)
@@ -33,8 +33,8 @@ def earth(shape):
 
 def call(models, nt):
     shape = next(iter(models.values())).shape
-    amplitudes = torch.tensor(ricker(10.0, 1e-3, nt, 0.12)).float().reshape(1, 1, nt)
-    receivers = np.full((1, 20, len(shape)), 50.0)
+    amplitudes = torch.tensor(ricker(10.0, 1e-3, nt, 0.12)).float().expand(shots, 1, nt)
+    receivers = np.full((shots, 20, len(shape)), 50.0)
     receivers[..., -1] = np.linspace(30, 10 * shape[-1] - 50, 20)
     gather = propagate(
         physics, models, 10.0, 1e-3, sources={"pressure": (amplitudes, receivers[:, :1])},
@@ -44,7 +44,7 @@ def call(models, nt):
         gather.backward(gather.detach() * torch.linspace(1, 0, nt) ** 2)
 
 with warnings.catch_warnings(action="ignore"):
-    call(earth((24,) * len(shape)), nt)
+    call(earth((24,) * len(shape)), min(nt, 300))
     models = earth(tuple(shape))
     gc.collect()
     make_room(1 << 30)
@@ -52,8 +52,8 @@ with warnings.catch_warnings(action="ignore"):
     Path("/proc/self/clear_refs").write_text("5")
     call(models, nt)
 plan = plan_call(
-    shape, 10.0, 1e-3, nt, 1, 20, physics=physics, wanted=PARAMETERS[physics], storage=storage,
-    gradient=gradient, max_frequency=25.0, **settings,
+    shape, 10.0, 1e-3, nt, shots, 20, physics=physics, wanted=PARAMETERS[physics], n_models=1,
+    storage=storage, gradient=gradient, max_frequency=25.0, **settings,
 )
 print(json.dumps([plan.bytes, status("VmHWM") - before]))
 """
@@ -73,6 +73,7 @@ CASES = [
             ("scalar", (120, 130, 120), 150, {"mode": "cpu", "method": "boundary"}),
             ("elastic", (500, 600), 700, {"method": "boundary", "compression": "float16"}),
             ("elastic", (120, 120, 130), 60, None),
+            ("scalar", (60, 60), 12000, None),
             ("scalar", (4000, 3800), 40, None),
             ("viscoacoustic", (120, 130, 130), 60, None),
             ("viscoacoustic", (100, 90, 100), 100, {"mode": "disk"}),
@@ -84,8 +85,19 @@ CASES = [
 
 @pytest.mark.parametrize(("physics", "shape", "nt", "options"), CASES)
 def test_memory_is_predicted_within_a_tenth(physics, shape, nt, options):
-    """Peak of the resident memory above what a small call as long has left, above 200 MB."""
-    case = json.dumps([physics, shape, nt, options])
+    check(physics, shape, nt, options, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [None, SNAPSHOTS | {"stride": 8}])
+def test_shots_in_one_earth_model(options):
+    """It is there once; wavefields and gradients are there for every shot."""
+    check("acoustic", (1300, 1300), 40, options, 8)
+
+
+def check(physics, shape, nt, options, shots):
+    """Peak of the resident memory above what a small call has left, above 200 MB."""
+    case = json.dumps([physics, shape, nt, options, shots])
     run = subprocess.run(
         [sys.executable, "-c", SCRIPT, case], capture_output=True, text=True, check=False
     )

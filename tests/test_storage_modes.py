@@ -13,6 +13,7 @@ from waves import quiet
 from wavepipe.propagators import Storage, scalar, scalar_born
 from wavepipe.propagators.storage import choice, keeping
 from wavepipe.propagators.storage.names import COMPRESSIONS
+from wavepipe.propagators.storage.ways import Limit
 
 CASES = [
     pytest.param("scalar", 2, "z0", "c"),
@@ -109,7 +110,7 @@ def least(one, storage):
     original = choice.choose
 
     def choose(asked, *sizes, on_card=None):
-        candidates = choice._candidates(replace(asked, budget=1.0), *sizes, 1.0)
+        candidates = choice._candidates(replace(asked, budget=1.0), *sizes, Limit(both=1.0))
         seen.extend(c.memory for c in candidates)
         return original(asked, *sizes)
 

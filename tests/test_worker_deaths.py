@@ -4,11 +4,15 @@ import os
 import random
 import threading
 import time
+import weakref
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
 import pytest
+from whole_runs import worker_processes
 
 from wavepipe.pipeline import leaf as leaves
 from wavepipe.pipeline.clusters.cluster import local_cluster
@@ -65,14 +69,10 @@ def test_killed_workers_change_no_bit(kills, tmp_path):
         nonlocal killed
         while killed < kills:
             time.sleep(0.3)
-            workers = [
-                one
-                for one in psutil.Process().children(recursive=True)
-                if "spawn_main" in " ".join(one.cmdline())
-            ]
-            if workers:
-                rng.choice(workers).kill()
-                killed += 1
+            if workers := worker_processes(psutil.Process()):
+                with suppress(psutil.Error):
+                    rng.choice(workers).kill()
+                    killed += 1
 
     total = summed(tmp_path / "ledger", contribution(), n, storm)
     assert killed == kills
@@ -136,11 +136,19 @@ def test_a_batch_that_hangs_is_tried_on_another_worker(tmp_path):
     assert "in leaf" in stacks
 
 
+class Wavefield:
+    """What a call allocates."""
+
+
+def _shot(index: int):
+    return SimpleNamespace(index=index, label=str(index + 1))
+
+
 @pytest.mark.parametrize("error", [MemoryError, RuntimeError])
 def test_too_little_memory_halves_a_call(error, monkeypatch):
     """Until it fits; a shot that never does is named."""
     sizes = []
-    shots = [type("Shot", (), {"index": k, "label": str(k + 1)})() for k in range(6)]
+    shots = [_shot(k) for k in range(6)]
 
     def compute(_evaluation, some):
         sizes.append(len(some))
@@ -153,6 +161,24 @@ def test_too_little_memory_halves_a_call(error, monkeypatch):
     assert found[-1].failures[0].label == "6"
     assert "too little memory" in found[-1].failures[0].reason
     assert sizes == [6, 3, 1, 2, 3, 1, 2, 1, 1]
+
+
+@pytest.mark.parametrize("error", [MemoryError, OSError])
+def test_a_call_that_failed_holds_no_memory_when_the_next_is_made(error):
+    """Nor do its shots' failures, while a sum waits for the others."""
+    held, shots = weakref.WeakSet(), [_shot(k) for k in range(4)]
+
+    def compute(_evaluation, some):
+        assert not held
+        wavefield = Wavefield()
+        held.add(wavefield)
+        if len(some) > 1 or some[0].index == 2:
+            raise error("as large as that")
+        return [Partial((shot.index,)) for shot in some]
+
+    for number, one in enumerate(leaves._attempt(None, shots, compute)):
+        assert not held
+        assert bool(one.failures) == (number == 2)
 
 
 def test_other_errors_of_a_program_are_not_taken_for_memory():

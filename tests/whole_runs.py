@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import psutil
 import zarr
 from toy_jobs import settings, toy_job, write_job, write_models
 
@@ -16,6 +18,16 @@ from wavepipe.pipeline.modelling import model_survey
 
 RUNS = {"model": model_survey, "rtm": migrate_survey, "fwi": invert_survey}
 SMALL = {"cluster__batch_shots": 1}
+
+
+def worker_processes(driver: psutil.Process) -> list[psutil.Process]:
+    """Processes of a driver's workers; any of them may end at any time, and the driver too."""
+    found = []
+    with suppress(psutil.Error):
+        for one in driver.children(recursive=True):
+            with suppress(psutil.Error):
+                found += [one] * ("spawn_main" in " ".join(one.cmdline()))
+    return found
 
 
 class Stopped(BaseException):

@@ -57,18 +57,23 @@ class Refusals:
     """
 
     def __init__(self, client: Any) -> None:
-        self._said: list[str] = []
-        client.subscribe_topic(TOPIC_REFUSED, self._hear)
-
-    def _hear(self, event: tuple[float, str]) -> None:
-        self._said.append(event[1])
-        logger.error("sent away, since it would give other bits: %s", event[1])
+        self._client = client
+        self._told = 0
 
     def check(self) -> None:
-        """ClusterError after too many of them."""
-        if len(self._said) >= MOST_REFUSED:
+        """ClusterError after too many of them; what is new is logged."""
+        # Asked for, not subscribed to: a client may miss what comes soon after it subscribes.
+        try:
+            events = self._client.get_events(TOPIC_REFUSED)
+        except OSError:  # the scheduler is gone, which the run hears of elsewhere
+            return
+        said = [reason for _, reason in events]
+        for reason in said[self._told :]:
+            logger.error("sent away, since it would give other bits: %s", reason)
+        self._told = len(said)
+        if len(said) >= MOST_REFUSED:
             raise ClusterError(
-                f"{len(self._said)} workers would give other bits than this process; the last: "
-                f"{self._said[-1]}. Ask for machines that are alike (cluster.jobs.directives, or "
+                f"{len(said)} workers would give other bits than this process; the last: "
+                f"{said[-1]}. Ask for machines that are alike (cluster.jobs.directives, or "
                 "run.allow_mixed_hardware), and let them use this process's Python."
             )

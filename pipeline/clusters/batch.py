@@ -7,6 +7,8 @@ while a graph is computed the jobs are counted, and where the system lists them,
 
 import asyncio
 import logging
+import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -28,6 +30,9 @@ logger = logging.getLogger(__name__)
 
 LOOK_EVERY = 10.0
 """Seconds between two questions to the batch system."""
+
+ANSWER = 30.0
+"""Seconds that the batch system has to answer; it is asked again later."""
 
 SAY_EVERY = 600.0
 """Seconds between two remarks that no worker is there."""
@@ -75,9 +80,8 @@ def batch_cluster(
         stack.enter_context(dask.config.set(SETTINGS | OURSELVES))
         stack.enter_context(quiet())
         jobs.folder.mkdir(parents=True, exist_ok=True)
-        options = jobs.options()
-        if not section.tls and options["interface"] != LOOPBACK:
-            logger.warning(OPEN, options["interface"] or "its host's address")
+        if not section.tls and jobs.listens not in (LOOPBACK, "127.0.0.1", "localhost"):
+            logger.warning(OPEN, jobs.listens or "its host's address")
         cluster = jobs.start()
         stack.callback(_close, cluster)
         client = stack.enter_context(Client(cluster))  # type: ignore[no-untyped-call]
@@ -233,17 +237,32 @@ class Tending:
         command = [word.format(user=getuser()) for word in self._jobs.system.listing]
         if not command:
             return None
+        # A user's own filters would hide jobs, which then would be submitted again.
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("SQUEUE_")}
         process = await asyncio.create_subprocess_exec(
-            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+            *command,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env=environment,
         )
-        output, _ = await process.communicate()
+        try:
+            output, _ = await asyncio.wait_for(process.communicate(), ANSWER)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            return None
         return set(output.decode().split()) if process.returncode == 0 else None
 
     def _why_lost(self) -> str:
         """What is known of jobs that ended before their workers came."""
         said = ""
         folder = Path(self._jobs.options()["log_directory"])
-        logs = [path for number in self._lost for path in folder.glob(f"*{number}*.err")]
+        logs = [
+            path
+            for number in self._lost
+            for path in folder.glob(f"*{number}*.err")
+            if re.search(rf"(?<!\d){number}(?!\d)", path.name)
+        ]
         for path in logs[-1:]:
             lines = path.read_text(errors="replace").strip().splitlines()[-LAST_LINES:]
             said = f" The last lines of {path}:\n" + "\n".join(lines)

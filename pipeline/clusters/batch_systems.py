@@ -4,13 +4,19 @@ Workers' jobs are written and submitted by dask-jobqueue, which knows the system
 things by their own words. The driver's job is written here, from the lines of its row.
 """
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from string import Formatter
 
+from wavepipe.pipeline.errors import JobError
 from wavepipe.pipeline.quantities import clock_time
 
 AGAIN = 99
 """Exit status with which LSF, SGE, OAR and HTCondor put a job back in the queue."""
+
+SHELL = "-S /bin/bash"
+"""Directive of PBS and SGE, some of which choose another shell whatever a script begins with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,10 @@ class BatchSystem:
         """Name of a key of `WorkerJobs` for dask-jobqueue; empty if the system has none."""
         return dict(self.keywords).get(key, key)
 
+    def has_line(self, name: str) -> bool:
+        """Whether a directive of the driver's job says something."""
+        return any(name in _names(line) for line in self.lines)
+
     def directives(self, requeue: bool, given: dict[str, object]) -> list[str]:
         """Directives of the driver's job.
 
@@ -72,8 +82,28 @@ class BatchSystem:
         return [
             f"{self.prefix}{line.format(**known)}"
             for line in lines
-            if all(name in known for _, name, _, _ in Formatter().parse(line) if name)
+            if all(name in known for name in _names(line))
         ]
+
+
+def _names(line: str) -> list[str]:
+    """What a directive says."""
+    return [name for _, name, _, _ in Formatter().parse(line) if name]
+
+
+def check_path(path: Path, kind: str) -> None:
+    """Refuse a run folder that cannot stand in directives, which know no quotes.
+
+    Raises
+    ------
+    JobError
+        It has blanks, or characters that mean something to some batch system.
+    """
+    if found := sorted(set(re.findall(r"[^\w./+=@~-]", str(path)))):
+        raise JobError(
+            f"the run folder {path} cannot be named in the script of a {kind} job, because of "
+            f"{' '.join(map(repr, found))}. Choose another with --output."
+        )
 
 
 BATCH_SYSTEMS = {
@@ -105,6 +135,7 @@ BATCH_SYSTEMS = {
         prefix="#PBS ",
         lines=(
             "-N {name}",
+            SHELL,
             "-o {logs}/",
             "-j oe",
             "-l select=1:ncpus={cores}:mem={memory}mb",
@@ -112,7 +143,7 @@ BATCH_SYSTEMS = {
             "-q {queue}",
             "-A {account}",
         ),
-        again='qsub "{script}"',
+        again="qsub {script}",
         keywords=(("resources", "resource_spec"), ("disk", "")),
     ),
     "lsf": BatchSystem(
@@ -139,6 +170,7 @@ BATCH_SYSTEMS = {
         # Cores are a parallel environment and memory a resource, both named by the site.
         lines=(
             "-N {name}",
+            SHELL,
             "-o {logs}/",
             "-j y",
             "-l h_rt={walltime}",

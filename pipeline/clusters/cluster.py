@@ -63,6 +63,14 @@ LOCAL = ClusterSection()
 """What a job has that says nothing of its cluster."""
 
 
+def spawn_settings(threads: int) -> dict[str, int]:
+    """Settings of Dask with which processes that it starts on this machine have `threads`."""
+    return {
+        f"distributed.nanny.pre-spawn-environ.{name}": value
+        for name, value in thread_environment(threads).items()
+    }
+
+
 def thread_environment(threads: int) -> dict[str, int]:
     """Environment of worker processes, which Dask would otherwise limit to one thread."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -201,8 +209,10 @@ class DaskCluster:
         )
         deadline = time.monotonic() + self.grace
         with suppress(OSError, TimeoutError):
-            while time.monotonic() < deadline:
-                if True not in self.everywhere(_is_busy).values():
+            while (left := deadline - time.monotonic()) > 0:
+                # A worker whose node is gone never answers.
+                found = self.client.run(_is_busy, on_error="return", callback_timeout=left)
+                if True not in found.values():
                     return
                 time.sleep(0.1)
 
@@ -232,12 +242,8 @@ def local_cluster(
     settings
         The job's section ``cluster``.
     """
-    environment = {
-        f"distributed.nanny.pre-spawn-environ.{name}": value
-        for name, value in thread_environment(threads).items()
-    }
     with ExitStack() as stack:
-        stack.enter_context(dask.config.set(SETTINGS | environment))
+        stack.enter_context(dask.config.set(SETTINGS | spawn_settings(threads)))
         stack.enter_context(quiet())
         cluster = _start_workers(n_workers, scratch, settings)
         stack.callback(close_workers, cluster)

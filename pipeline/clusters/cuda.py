@@ -12,7 +12,7 @@ from wavepipe.pipeline.clusters.cluster import (
     DaskCluster,
     close_workers,
     quiet,
-    thread_environment,
+    spawn_settings,
 )
 from wavepipe.pipeline.clusters.network import temporary_security
 from wavepipe.pipeline.errors import ClusterError
@@ -35,12 +35,8 @@ def cuda_cluster(n_workers: int, threads: int, section: ClusterSection) -> Itera
             "cluster.kind cuda needs the package dask-cuda, which is not installed: "
             "pip install 'wavepipe[cuda]'."
         ) from error
-    environment = {
-        f"distributed.nanny.pre-spawn-environ.{name}": value
-        for name, value in thread_environment(threads).items()
-    }
     with ExitStack() as stack:
-        stack.enter_context(dask.config.set(SETTINGS | environment))
+        stack.enter_context(dask.config.set(SETTINGS | spawn_settings(threads)))
         stack.enter_context(quiet())
         cluster = LocalCUDACluster(
             n_workers=n_workers,

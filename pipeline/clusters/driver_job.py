@@ -12,36 +12,53 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from wavepipe.pipeline.clusters.batch_systems import BATCH_SYSTEMS, BatchSystem
-from wavepipe.pipeline.errors import ClusterError, JobError
+from wavepipe.pipeline.clusters.batch_systems import BATCH_SYSTEMS, BatchSystem, check_path
+from wavepipe.pipeline.errors import STOPPED, ClusterError, JobError, RunFolderError
 from wavepipe.pipeline.job import Job
 from wavepipe.pipeline.job.cluster import BATCH_KINDS
-from wavepipe.pipeline.run_folder import write_atomically
+from wavepipe.pipeline.resume import check_free, is_finished
+from wavepipe.pipeline.run_folder import RunFolder, write_atomically
 
-STOPPED = 75
-"""Exit status of a run that was stopped and can go on."""
+DIRECTIVE_KEYS = {"cores", "memory", "queue", "account"}
+"""Of ``cluster.driver``, which a batch system's directives may have no word for."""
 
 SCRIPT = """\
 #!/bin/bash
 {directives}
 {prologue}
 cd {folder} || exit 2
+{before}
+ended=""  # whether the walltime is why the run is stopped
+asked="" driver=""
+stop() {{ asked=1; [ -z "$driver" ] || kill -TERM "$driver" 2>/dev/null; }}
+trap 'ended=1; stop' USR1
+trap stop TERM INT
 {command} &
 driver=$!
+[ -z "$asked" ] || stop  # the signal came before there was a driver
 
-ended=""  # whether the walltime is why the run is stopped
-trap 'ended=1; kill -TERM "$driver"' USR1
-trap 'kill -TERM "$driver"' TERM INT
-status=0
-while kill -0 "$driver" 2>/dev/null; do  # a signal ends wait, but not the driver
+while :; do  # a signal ends wait, but not the driver
     wait "$driver"
     status=$?
+    [ "$status" -gt 128 ] && kill -0 "$driver" 2>/dev/null || break
 done
+wait "$driver"  # if it ended with the signal, its own status counts
+last=$?
+[ "$last" -eq 127 ] || status=$last
 {requeue}exit "$status"
+"""
+
+BEFORE = """
+batches() {{ cat {events} 2>/dev/null | grep -c '"event": "batch"'; }}
+before=$(batches)
 """
 
 REQUEUE = f"""{{clock}}
 if [ -n "$ended" ] && [ "$status" -eq {STOPPED} ]; then
+    if [ "$(batches)" = "$before" ]; then  # it would be so for ever
+        echo "No batch was done in this job's walltime, so it does not go back in the queue." >&2
+        exit "$status"
+    fi
     {{again}}
 fi
 """
@@ -76,7 +93,14 @@ class Driver:
         return self.job.output_folder / "driver.sh"
 
     def files(self) -> dict[Path, str]:
-        """Text of the script, and of the file that is submitted where that is another."""
+        """Text of the script, and of the file that is submitted where that is another.
+
+        Raises
+        ------
+        JobError
+            The batch system has no word for something that is asked, or could not read the path.
+        """
+        check_path(self.job.output_folder, self.kind)
         section, apart = self.job.cluster.driver, not self.system.prefix
         prologue = section.prologue or self.job.cluster.jobs.prologue
         directives = "\n".join(self._directives())
@@ -85,6 +109,7 @@ class Driver:
             prologue="\n".join(prologue or ()),
             folder=shlex.quote(str(Path.cwd())),
             command=shlex.join(self._command()),
+            before=self._before() if section.requeue else "",
             requeue=self._requeue() if section.requeue else "",
         )
         found = {self.script_path: re.sub(r"\n{3,}", "\n\n", script)}
@@ -94,8 +119,14 @@ class Driver:
 
     def _directives(self) -> list[str]:
         section, jobs = self.job.cluster.driver, self.job.cluster.jobs
+        for key in sorted(section.model_fields_set & DIRECTIVE_KEYS):
+            if getattr(section, key) is not None and not self.system.has_line(key):
+                raise JobError(
+                    f"cluster.driver.{key} is nothing that {self.kind} knows by itself; leave it "
+                    "out, and say it in the site's words in cluster.driver.directives."
+                )
         given = {
-            "name": f"wavepipe-{self.job.path.stem}",
+            "name": re.sub(r"[^\w.-]", "-", f"wavepipe-{self.job.path.stem}", flags=re.ASCII),
             "logs": self.logs,
             "script": self.script_path,
             "cores": section.cores,
@@ -114,7 +145,11 @@ class Driver:
         section = self.job.cluster.driver
         if section.walltime is None or self.system.warns:
             return None
-        return max(1, section.walltime - section.warning)
+        return section.walltime - section.warning
+
+    def _before(self) -> str:
+        """Commands that count what was done before this job."""
+        return BEFORE.format(events=shlex.quote(str(RunFolder(self.job.output_folder).events)))
 
     def _requeue(self) -> str:
         """Commands that put the job back in the queue."""
@@ -124,12 +159,14 @@ class Driver:
                 f"{self.kind}, which does not say when it will end a job."
             )
         clock = "" if self._seconds is None else f'\n[ "$SECONDS" -lt {self._seconds} ] || ended=1'
-        return REQUEUE.format(clock=clock, again=self.system.again.format(script=self.script_path))
+        script = shlex.quote(str(self.script_path))
+        return REQUEUE.format(clock=clock, again=self.system.again.format(script=script))
 
     def _command(self) -> list[str]:
         clock = []
         if self._seconds is not None:
-            clock = ["timeout", "--preserve-status", str(self._seconds)]
+            # Else timeout ends the workers too, with the batches that they have in flight.
+            clock = ["timeout", "--foreground", "--preserve-status", str(self._seconds)]
         program = [sys.executable, "-m", "wavepipe.cli", self.job.kind, str(self.job.path)]
         return [*clock, *program, *self.arguments, "--resume"]
 
@@ -140,7 +177,13 @@ class Driver:
         ------
         ClusterError
             The batch system is not there, or refuses the job.
+        RunFolderError
+            The run is finished, or is at work.
         """
+        folder = RunFolder(self.job.output_folder)
+        check_free(folder)
+        if is_finished(folder, self.job):
+            raise RunFolderError(f"the run in {folder.path} is finished; nothing is left to do.")
         self.logs.mkdir(parents=True, exist_ok=True)
         for path, text in self.files().items():
             write_atomically(path, text.encode())

@@ -6,13 +6,15 @@ sites keep what holds for all their users.
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dask
 
-from wavepipe.pipeline.clusters.batch_systems import BATCH_SYSTEMS, BatchSystem
+from wavepipe.pipeline.clusters.batch_systems import BATCH_SYSTEMS, SHELL, BatchSystem, check_path
 from wavepipe.pipeline.clusters.cluster import LOCAL_PORT, thread_environment
 from wavepipe.pipeline.clusters.lifetime import Lifetime
 from wavepipe.pipeline.clusters.network import check_interface, temporary_security
@@ -28,6 +30,9 @@ MOST_SPARE = 60.0
 
 STAGGER = 0.5
 """Part of the spare time over which workers leave."""
+
+START = 60.0
+"""Seconds after the start of its job at which a worker may begin its first batch."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,24 @@ class Jobs:
         """What ~/.config/dask says, or dask-jobqueue where that says nothing."""
         _jobqueue(self.section.kind)  # which has defaults of its own
         return dask.config.get(f"jobqueue.{self.section.kind}.{key}", None)
+
+    @property
+    def scheduler(self) -> dict[str, Any]:
+        """Options of the scheduler, as the site has them."""
+        found = self.site("scheduler-options") or {}
+        return {key: value for key, value in found.items() if value is not None}
+
+    @property
+    def interface(self) -> str | None:
+        """Network of the workers."""
+        found = self.section.interface or self.site("interface")
+        return None if found is None else str(found)
+
+    @property
+    def listens(self) -> str | None:
+        """Where the scheduler can be reached: a host's address, or a network's name."""
+        found = self.scheduler.get("host") or self.scheduler.get("interface") or self.interface
+        return None if found is None else str(found)
 
     @property
     def threads(self) -> int:
@@ -112,7 +135,8 @@ class Jobs:
         """
         if self.walltime is None:
             return
-        left = self.walltime - self.spare
+        # A worker that left before it began any would be replaced by another, for ever.
+        left = max(0.0, self.walltime - self.spare - STAGGER * self.spare - START)
         if batch_seconds > left:
             raise JobError(
                 f"a worker's job ends after {clock_time(self.walltime)} (cluster.jobs.walltime), "
@@ -131,10 +155,11 @@ class Jobs:
     def options(self) -> dict[str, Any]:
         """Arguments of a worker's job, for dask-jobqueue."""
         asked, kind = self.section.jobs, self.section.kind
-        interface = self.section.interface or self.site("interface")
-        if "host" not in self.site("scheduler-options"):
-            check_interface(kind, interface)
-        prologue = self.site("job-script-prologue") if asked.prologue is None else asked.prologue
+        check_path(self.folder, kind)
+        if not self.scheduler.get("host"):
+            check_interface(kind, self.listens)
+        stated_prologue = self.site("job-script-prologue") or ()
+        prologue = stated_prologue if asked.prologue is None else asked.prologue
         environment: dict[str, object] = {**thread_environment(self.threads)}
         # A driver's silence (it hides what its own closing makes workers say) is not for logs.
         environment |= {"DASK_LOGGING__DISTRIBUTED": "info"}
@@ -143,10 +168,13 @@ class Jobs:
             "cores": self.threads,
             "processes": 1,
             "memory": f"{self.memory}B",
-            "interface": interface,
+            "interface": self.interface,
             "protocol": "tls://" if self.section.tls else None,
             "job_script_prologue": [*prologue, *exports],
-            "worker_extra_args": [*self.site("worker-extra-args"), *self._arguments()],
+            "worker_extra_args": [
+                *(self.site("worker-extra-args") or ()),
+                *self._arguments(),
+            ],
             "log_directory": self.site("log-directory") or str(self.folder / "logs"),
         }
         stated = {
@@ -164,6 +192,11 @@ class Jobs:
             found[name] = value
         if asked.directives is not None:
             found["job_extra_directives"] = self._directives(asked.directives)
+        elif self.site("job-extra-directives") is None:
+            found["job_extra_directives"] = self._directives(())
+        if SHELL in self.system.lines:
+            more = found.get("job_extra_directives", self.site("job-extra-directives"))
+            found["job_extra_directives"] = [SHELL, *(more or ())]
         return found
 
     def _walltime(self, seconds: int) -> str:
@@ -198,22 +231,38 @@ class Jobs:
         logs = Path(options["log_directory"])
         new = [path for path in (logs, *logs.parents) if not path.exists()]
         address = f"{options['protocol'] or 'tcp://'}<scheduler>"
-        job = self.class_.job_cls(address, name="<worker>", **options)
+        with _refused(self.section.kind):
+            job = self.class_.job_cls(address, name="<worker>", **options)
         for path in new:  # dask-jobqueue has made it
             path.rmdir()
         return str(job.job_script())
 
     def start(self) -> Any:
         """A scheduler in this process, and jobs when it is scaled."""
-        scheduler = {"dashboard_address": self.section.dashboard} | self.site("scheduler-options")
+        scheduler = {"dashboard_address": self.section.dashboard} | self.scheduler
         if "dashboard" in self.section.model_fields_set:
             scheduler["dashboard_address"] = self.section.dashboard
-        return self.class_(
-            **self.options(),
-            security=temporary_security() if self.section.tls else None,
-            shared_temp_directory=self.site("shared-temp-directory") or str(self.folder),
-            scheduler_options=scheduler,
-        )
+        security = temporary_security() if self.section.tls else None
+        options = self.options()
+        with _refused(self.section.kind):
+            return self.class_(
+                **options,
+                security=security,
+                shared_temp_directory=self.site("shared-temp-directory") or str(self.folder),
+                scheduler_options=scheduler,
+            )
+
+
+@contextmanager
+def _refused(kind: str) -> Iterator[None]:
+    """Make a JobError of what dask-jobqueue cannot do with a job file and a site's settings."""
+    try:
+        yield
+    except (ValueError, TypeError, OSError, RuntimeError) as error:
+        raise JobError(
+            f"dask-jobqueue cannot make jobs of {kind} of cluster and jobqueue.{kind} of "
+            f"~/.config/dask: {' '.join(str(error).split())}"
+        ) from error
 
 
 def _jobqueue(kind: str) -> Any:

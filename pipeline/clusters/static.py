@@ -13,6 +13,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import dask
 from distributed import Client, LocalCluster, Nanny, Security
 from distributed.comm.core import connect
 
+from wavepipe.pipeline.clusters.alike import Alike, Refusals
 from wavepipe.pipeline.clusters.allocation import Rank, find_rank
 from wavepipe.pipeline.clusters.cluster import (
     LOCAL_PORT,
@@ -39,6 +41,9 @@ from wavepipe.pipeline.errors import ClusterError
 from wavepipe.pipeline.job import Job
 from wavepipe.pipeline.job.cluster import ClusterSection
 from wavepipe.pipeline.machine import available_cores
+from wavepipe.pipeline.provenance import collect_provenance
+from wavepipe.pipeline.resume import check_free
+from wavepipe.pipeline.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
 
@@ -65,8 +70,11 @@ def static_cluster(job: Job) -> Iterator[DaskCluster]:
     ------
     ClusterError
         No process but this one was started, or none has come in time.
+    RunFolderError
+        A run is at work in the folder.
     """
     section, rank = job.cluster, find_rank()
+    check_free(RunFolder(job.output_folder))  # whose workers would come to this one
     if rank is None or rank.count < 2:
         raise ClusterError(
             "cluster.kind static has the processes that srun or mpirun starts, one of which is the "
@@ -94,6 +102,13 @@ def static_cluster(job: Job) -> Iterator[DaskCluster]:
         _tell(file, cluster.scheduler_address, security)
         stack.callback(file.unlink, missing_ok=True)
         yield DaskCluster(client, _joined(client, rank), section.grace)
+
+
+def kept_alike(running: DaskCluster, job: Job) -> DaskCluster:
+    """The same, in which workers that come late, or again, are compared with the driver too."""
+    refusals = Refusals(running.client)
+    running.client.register_plugin(Alike(collect_provenance(), job))
+    return replace(running, tend=refusals.check)
 
 
 def _tell(file: Path, address: str, security: Any) -> None:

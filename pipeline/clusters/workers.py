@@ -106,6 +106,10 @@ def find_workers(job: Job, cluster: Cluster | None) -> Iterator[Workers]:
         with _connected(job) as running:
             _check_nodes(job, running)
             _check_alike(job, running)
+            if section.kind == "static":
+                from wavepipe.pipeline.clusters.static import kept_alike
+
+                running = kept_alike(running, job)
             threads = section.threads_per_worker
             places = running.everywhere(_place).values()
             machine = machine_of(places, None if threads == "auto" else int(threads))

@@ -65,6 +65,16 @@ class DriverJob(BatchJob):
         default=False, description="put the driver's job back in the queue when its walltime ends"
     )
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.walltime is not None and self.warning >= self.walltime:
+            msg = (
+                f"warning is {self.warning} s and walltime {self.walltime} s, so the run would be "
+                "stopped as soon as it starts; warning must be less than walltime"
+            )
+            raise ValueError(msg)
+        return self
+
 
 class ClusterSection(Section):
     """Where the work is done."""

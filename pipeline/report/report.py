@@ -13,6 +13,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 from jinja2 import Environment, StrictUndefined
 
@@ -38,6 +39,8 @@ from wavepipe.pipeline.report.shots import failures_section, shots_section
 from wavepipe.pipeline.report.timeline import time_section
 from wavepipe.pipeline.report.work import storage_section
 from wavepipe.pipeline.run_folder import RunFolder, write_atomically
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -96,11 +99,13 @@ def write_report(folder: RunFolder, path: Path | None = None, *, figures: bool =
     )
     with TemporaryDirectory(prefix="wavepipe-report-") as drawings:
         sections = list(_sections(record, Path(drawings) if figures else None))
+    no_facts: list[tuple[str, str]] = []
+    unknown = Verdict("stopped", "How it ended cannot be said: what is recorded is broken.")
     page = environment.from_string(template).render(
-        title=f"{KINDS.get(record.kind, 'Run')}: {folder.path.name}",
+        title=f"{KINDS.get(_kind(record), 'Run')}: {folder.path.name}",
         folder=str(folder.path),
-        verdict=verdict_of(record),
-        facts=list(_facts(record)),
+        verdict=_guarded(lambda: verdict_of(record), unknown),
+        facts=_guarded(lambda: list(_facts(record)), no_facts),
         sections=sections,
         figures=figures,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
@@ -108,6 +113,20 @@ def write_report(folder: RunFolder, path: Path | None = None, *, figures: bool =
     )
     write_atomically(target, page.encode())
     return target
+
+
+def _guarded(make: Callable[[], T], otherwise: T) -> T:
+    """What a function returns, or something else where the files of the run are broken."""
+    try:
+        return make()
+    except Exception:
+        logger.debug("the head of the report", exc_info=True)
+        return otherwise
+
+
+def _kind(record: Record) -> str:
+    """Kind of run, by its events or by its job."""
+    return _guarded(lambda: record.kind, str(record.settings.get("kind", "run")))
 
 
 def verdict_of(record: Record) -> Verdict:
@@ -153,9 +172,9 @@ def _sections(record: Record, drawings: Path | None) -> Iterator[Section]:
         ("shots", "Contributing shots", lambda: shots_section(record))
     ]
     if drawings is not None:
-        for name, title, draw in PICTURES.get(record.kind, ()):
+        for name, title, draw in PICTURES.get(_kind(record), ()):
             parts.append((name, title, partial(draw, record, drawings)))
-    if record.kind == "fwi":
+    if _kind(record) == "fwi":
         convergence = partial(convergence_section, record, drawings)
         parts.append(("convergence", "Convergence", convergence))
     parts += [

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from wavepipe.pipeline.durable import flush
 from wavepipe.pipeline.errors import SegyError
 from wavepipe.pipeline.segy.headers import choose_scalar, to_header_integers
 from wavepipe.pipeline.segy.models import read_model_segy
@@ -77,6 +78,7 @@ def write_image_segy(
             _fill_line(block, line, x, y[line], scalar, header, corner[0])
             block["samples"] = volume[:, line, :].T
             file.write(block.tobytes())
+    flush(partial)
     partial.replace(target)
 
 

@@ -18,11 +18,16 @@ from wavepipe.propagators.backends.layout import (
     vector_length,
 )
 from wavepipe.propagators.backends.ports import Arrays, port_structs
-from wavepipe.propagators.backends.sweep import History, Memory, Sweep, SweepResult, numpy_type
+from wavepipe.propagators.backends.sweep import (
+    C_NAMES,
+    History,
+    Memory,
+    Sweep,
+    SweepResult,
+    numpy_type,
+)
 from wavepipe.propagators.backends.vectorised import Vectorised
 from wavepipe.propagators.stencil.program import lasting, swapped_places
-
-_C_NAMES = {torch.float32: "float", torch.float64: "double"}
 
 
 class Compiled(Vectorised):
@@ -42,7 +47,7 @@ class CompiledExecution:
         self._sweep = sweep
         self._slots = tuple(sweep.history.slots) if sweep.history and sweep.sampled else ()
         self._strips = sweep.program.strips
-        self._source = emit(sweep.program, sweep.sampled, self._slots, _C_NAMES[sweep.dtype])
+        self._source = emit(sweep.program, sweep.sampled, self._slots, C_NAMES[sweep.dtype])
         self._library = load(self._source.text)
         self._arrays = _allocate(sweep, self._slots)
         for name, values in sweep.initial.items():
@@ -87,9 +92,13 @@ class CompiledExecution:
         for array, part in self._parts(memory):
             np.copyto(part, array)
 
-    def restore(self, memory: Memory, step: int) -> None:
+    def restore(self, memory: Memory | None, step: int) -> None:
         """See `Execution`."""
         self._step = step
+        if memory is None:
+            for array in self._lasting():
+                array.fill(0)
+            return
         for array, part in self._parts(memory):
             np.copyto(array, part)
 
@@ -98,14 +107,18 @@ class CompiledExecution:
         return SweepResult(self._recorded, _results(self._sweep, self._arrays, self._step))
 
     def _parts(self, memory: Memory) -> Iterator[tuple[NDArray[np.generic], NDArray[np.generic]]]:
-        """The array of every lasting field at this step, and its part of a saved state."""
-        places = swapped_places(self._sweep.program, self._step)
+        """The arrays of lasting fields at this step, and their parts of a saved state."""
         memory, start = np.asarray(memory), 0
-        for name in lasting(self._sweep.programs):
-            array = self._arrays.memory[places.get(name, name)]
+        for array in self._lasting():
             part = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
             start += array.nbytes
             yield array, part
+
+    def _lasting(self) -> Iterator[NDArray[np.generic]]:
+        """The array of every lasting field at this step."""
+        places = swapped_places(self._sweep.program, self._step)
+        for name in lasting(self._sweep.programs):
+            yield self._arrays.memory[places.get(name, name)]
 
     def _call(self, numbers: Sequence[int], history: History | None) -> None:
         itemsize, source, n_shots = self._sweep.dtype.itemsize, self._source, self._sweep.n_shots

@@ -5,14 +5,15 @@ stream of their own; nothing here waits for the whole card.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from torch import Tensor
 
-from wavepipe.propagators.backends.cuda_launches import Launch
-from wavepipe.propagators.backends.emit_cuda import CudaSource, Tile
+if TYPE_CHECKING:
+    from wavepipe.propagators.backends.cuda_launches import Launch
+    from wavepipe.propagators.backends.emit_cuda import CudaSource, Tile
 
-Emitted = Callable[[Tile], CudaSource]
+Emitted = Callable[["Tile"], "CudaSource"]
 """A source, given how its work is cut."""
 
 
@@ -20,10 +21,10 @@ class Module(Protocol):
     """Emitted source, compiled."""
 
     @property
-    def source(self) -> CudaSource:
+    def source(self) -> "CudaSource":
         """With the way of cutting the work that was taken."""
 
-    def launch(self, launches: Sequence[Launch]) -> None:
+    def launch(self, launches: Sequence["Launch"]) -> None:
         """Enqueue kernels, in order."""
 
     def recorded(self, block: Callable[[], None]) -> Callable[[], None]:

@@ -7,7 +7,8 @@ waits for nothing, takes no lock, and goes to the stream that is torch's current
 import ctypes
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from threading import Lock
+from typing import Any, Literal
 
 import torch
 
@@ -80,11 +81,10 @@ class CudaEvent:
 
 
 class CudaLane:
-    """A stream for copies."""
+    """A stream for copies; lanes of one card share it, since each copy waits for its own event."""
 
     def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._stream = _own_stream(device, "copies").torch
 
     def copy(self, source: torch.Tensor, target: torch.Tensor, after: Event) -> CudaEvent:
         """See `Lane`."""
@@ -128,21 +128,57 @@ class CudaModule:
         """Enqueue what `block` enqueues, and return a graph of these launches.
 
         The first time loads what is loaded on first use, which a capture may not. Capture is on a
-        stream of its own, which waits for nobody; replays are on the caller's.
+        stream that nothing else is enqueued on; replays are on the caller's.
         """
         block()
         graph = torch.cuda.CUDAGraph()
-        aside = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
-        with torch.cuda.stream(aside):
+        aside = _own_stream(self._device, "captures")
+        with aside.lock, torch.cuda.stream(aside.torch):
             graph.capture_begin(capture_error_mode="thread_local")
-            block()
-            graph.capture_end()
+            try:
+                block()
+            finally:
+                graph.capture_end()
 
         def replay() -> None:
             with torch.cuda.device(self._device):
                 graph.replay()
 
         return replay
+
+
+class _OwnStream:
+    """A stream that the driver has made for us: those of torch's pool are handed out in turns.
+
+    It lives as long as the process: memory that was used on it may be freed after any call.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        from cuda.core import Device
+
+        with torch.cuda.device(device):
+            there = Device(torch.cuda.current_device())
+            there.set_current()  # also in a thread that has asked nothing of the card before
+            self._made = there.create_stream()
+        self.torch = torch.cuda.ExternalStream(int(self._made.handle), device)  # type: ignore[no-untyped-call]
+        self.lock = Lock()
+        """Of who captures."""
+
+
+def _own_stream(device: torch.device, use: Literal["captures", "copies"]) -> _OwnStream:
+    """The one of a card for a use."""
+    with _MAKING:
+        return _made(device, use)
+
+
+@cache
+def _made(device: torch.device, use: str) -> _OwnStream:
+    del use
+    return _OwnStream(device)
+
+
+_MAKING = Lock()
+"""Or threads would each make one, and one of them go with its thread."""
 
 
 def check_driver() -> None:

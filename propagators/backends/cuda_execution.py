@@ -1,6 +1,7 @@
 """A sweep as launches of emitted kernels, on the device where its coefficients are."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from math import lcm
 
@@ -12,7 +13,14 @@ from wavepipe.propagators.backends.cuda_launches import Launch, Pointers, launch
 from wavepipe.propagators.backends.cuda_points import PortArrays, input_arrays, output_arrays
 from wavepipe.propagators.backends.emit_cuda import Kernel, emit
 from wavepipe.propagators.backends.layout import ArrayLayout, layouts, rounded
-from wavepipe.propagators.backends.sweep import History, Memory, Sweep, SweepResult, as_tensor
+from wavepipe.propagators.backends.sweep import (
+    C_NAMES,
+    History,
+    Memory,
+    Sweep,
+    SweepResult,
+    as_tensor,
+)
 from wavepipe.propagators.errors import BackendError, CardMemoryError
 from wavepipe.propagators.stencil.program import lasting, swapped_places
 
@@ -24,8 +32,6 @@ MOST_CELLS = 2**31 - 2**24
 
 MOST_SHOTS = 65535
 """Blocks of a launch along its second axis."""
-
-C_NAMES = {torch.float32: "float", torch.float64: "double"}
 
 
 class CudaExecution:
@@ -41,10 +47,7 @@ class CudaExecution:
         self._layout = layouts(sweep.programs, self._slots, sweep.dtype.itemsize)
         _check_sizes(sweep, self._layout)
         self._device = sweep.device
-        try:
-            self._tensors = _allocated(sweep, self._layout, self._slots, self._device)
-        except torch.OutOfMemoryError as error:
-            raise CardMemoryError(_too_large(sweep, self._layout, card.free_memory())) from error
+        self._tensors = _room(sweep, self._layout, self._slots, card)
         for name, values in sweep.initial.items():
             boxed(self._tensors[name], self._layout[name]).copy_(values)
         self._recorded = {
@@ -128,9 +131,13 @@ class CudaExecution:
         for tensor, part in self._parts(memory):
             part.copy_(tensor)
 
-    def restore(self, memory: Memory, step: int) -> None:
+    def restore(self, memory: Memory | None, step: int) -> None:
         """See `Execution`."""
         self._step = step
+        if memory is None:
+            for tensor in self._lasting():
+                tensor.zero_()
+            return
         for tensor, part in self._parts(memory):
             tensor.copy_(part)
 
@@ -181,12 +188,16 @@ class CudaExecution:
             ]
         return self._points[kernel.name]
 
-    def _parts(self, memory: Memory) -> Iterator[tuple[Tensor, Tensor]]:
-        """The array of every lasting field at this step, and its part of a saved state."""
+    def _lasting(self) -> Iterator[Tensor]:
+        """The array of every lasting field at this step."""
         places = swapped_places(self._sweep.program, self._step)
-        start = 0
         for name in lasting(self._sweep.programs):
-            tensor = self._tensors[places.get(name, name)]
+            yield self._tensors[places.get(name, name)]
+
+    def _parts(self, memory: Memory) -> Iterator[tuple[Tensor, Tensor]]:
+        """The arrays of lasting fields at this step, and their parts of a saved state."""
+        start = 0
+        for tensor in self._lasting():
             part = as_tensor(memory)[start : start + tensor.nbytes]
             start += tensor.nbytes
             yield tensor, part.view(tensor.dtype).reshape(tensor.shape)
@@ -213,48 +224,70 @@ def _check_sizes(sweep: Sweep, layout: Mapping[str, ArrayLayout]) -> None:
         raise BackendError(f"a launch takes up to {MOST_SHOTS} shots, not {sweep.n_shots}.")
 
 
-def _too_large(sweep: Sweep, layout: Mapping[str, ArrayLayout], free: int) -> str:
+def _room(
+    sweep: Sweep, layout: Mapping[str, ArrayLayout], slots: Sequence[str], card: Card
+) -> dict[str, Tensor]:
+    """Every array but the history's; CardMemoryError says how many shots would fit."""
+    shapes, owners = _shapes(sweep, layout, slots)
+    with suppress(torch.OutOfMemoryError):
+        return _allocated(sweep, layout, shapes, owners)
+    # Only here is free what was allocated before: a traceback would hold it.
+    raise CardMemoryError(_too_large(sweep, shapes, card.free_memory()))
+
+
+def _too_large(sweep: Sweep, shapes: Mapping[str, tuple[int, int]], free: int) -> str:
     """What does not fit, and what would."""
-    size = sweep.dtype.itemsize * sum(
-        place.size for name, place in layout.items() if name in sweep.program.fields
+    item = sweep.dtype.itemsize
+    shared = item * sum(
+        size for name, (shots, size) in shapes.items() if shots == 1 and name in sweep.coefficients
     )
+    total = item * sum(shots * size for shots, size in shapes.values())
+    each = (total - shared) // sweep.n_shots
     grid = " x ".join(map(str, sweep.program.shape))
-    most = free // size
+    most = min((free - shared) // each, sweep.n_shots - 1)
     way = "Use a smaller aperture or a coarser grid, or tensors on the CPU."
-    if most:
+    if most > 0:
         way = f"Propagate {most} at once at most, or use tensors on the CPU."
     return (
-        f"{sweep.n_shots} shots on {grid} cells do not fit on the card: each has fields of "
-        f"{size / 1e9:.3g} GB, and {free / 1e9:.3g} GB are free. {way}"
+        f"{sweep.n_shots} shots on {grid} cells do not fit on the card: each takes "
+        f"{each / 1e9:.3g} GB beside {shared / 1e9:.3g} GB that they share, and {free / 1e9:.3g} "
+        f"GB are free. {way}"
     )
+
+
+def _shapes(
+    sweep: Sweep, layout: Mapping[str, ArrayLayout], slots: Sequence[str]
+) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:
+    """(n_shots or 1, size) of every array, and array -> the one in whose memory it is.
+
+    Coefficients that are one tensor have one memory.
+    """
+    shapes: dict[str, tuple[int, int]] = {}
+    owners: dict[str, str] = {}
+    first: dict[int, str] = {}
+    for name, place in layout.items():
+        if name in slots or name in sweep.program.strips:
+            continue
+        given, shots = sweep.coefficients.get(name), sweep.n_shots
+        if given is not None:
+            shots = 1 if given.ndim == 1 else given.shape[0]
+            owners[name] = first.setdefault(given.data_ptr(), name)
+        if owners.setdefault(name, name) == name:
+            shapes[name] = shots, rounded(place.size, sweep.dtype.itemsize)
+    return shapes, owners
 
 
 def _allocated(
     sweep: Sweep,
     layout: Mapping[str, ArrayLayout],
-    slots: Sequence[str],
-    device: torch.device,
+    shapes: Mapping[str, tuple[int, int]],
+    owners: Mapping[str, str],
 ) -> dict[str, Tensor]:
-    """Every array but the history's, (n_shots or 1, size); zeros, and the coefficients.
-
-    Coefficients that are one tensor have one memory.
-    """
+    """Every array: zeros, and the coefficients."""
     tensors: dict[str, Tensor] = {}
-    copies: dict[int, Tensor] = {}
-    for name, place in layout.items():
-        if name in slots or name in sweep.program.strips:
-            continue
-        given = sweep.coefficients.get(name)
-        if given is not None and given.data_ptr() in copies:
-            tensors[name] = copies[given.data_ptr()]
-            continue
-        shots = sweep.n_shots
-        if given is not None:
-            shots = 1 if given.ndim == 1 else given.shape[0]
-        size = rounded(place.size, sweep.dtype.itemsize)
-        tensors[name] = torch.zeros(shots, size, dtype=sweep.dtype, device=device)
-        if given is not None:
-            target = boxed(tensors[name], place)
-            target.copy_(given.detach().reshape(target.shape))
-            copies[given.data_ptr()] = tensors[name]
-    return tensors
+    for name, shape in shapes.items():
+        tensors[name] = torch.zeros(*shape, dtype=sweep.dtype, device=sweep.device)
+        if name in sweep.coefficients:
+            target = boxed(tensors[name], layout[name])
+            target.copy_(sweep.coefficients[name].detach().reshape(target.shape))
+    return {name: tensors[owner] for name, owner in owners.items()}

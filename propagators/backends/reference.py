@@ -66,8 +66,8 @@ class ReferenceExecution:
     def __init__(self, sweep: Sweep) -> None:
         self._sweep = sweep
         program = sweep.sampled or sweep.program
-        device = next(iter(sweep.coefficients.values())).device
-        zeros = torch.zeros(sweep.n_shots, *program.shape, dtype=sweep.dtype, device=device)
+        shape = (sweep.n_shots, *program.shape)
+        zeros = torch.zeros(shape, dtype=sweep.dtype, device=sweep.device)
         self._state = dict.fromkeys({**sweep.program.fields, **program.fields}, zeros)
         self._state |= sweep.initial
         self._recorded: dict[str, dict[int, Tensor]] = {name: {} for name in sweep.outputs}
@@ -93,12 +93,15 @@ class ReferenceExecution:
         fields = [self._state[name].reshape(-1) for name in lasting(self._sweep.programs)]
         as_tensor(memory).copy_(torch.cat(fields).detach().view(torch.uint8))
 
-    def restore(self, memory: Memory, step: int) -> None:
+    def restore(self, memory: Memory | None, step: int) -> None:
         """See `Execution`."""
         del step
         start = 0
         for name in lasting(self._sweep.programs):
             like = self._state[name]
+            if memory is None:
+                self._state[name] = torch.zeros_like(like)
+                continue
             part = as_tensor(memory)[start : start + like.nbytes].view(like.dtype)
             self._state[name] = part.to(like.device, copy=True).reshape(like.shape)
             start += like.nbytes
@@ -217,7 +220,7 @@ def _read(sweep: Sweep, state: State, *, inner: bool) -> dict[str, Tensor]:
 
 def _entries(points: Points, sweep: Sweep) -> tuple[Tensor, list[Tensor], Tensor, Tensor]:
     """Shot, grid indices, weight and point of every entry."""
-    device = next(iter(sweep.coefficients.values())).device
+    device = sweep.device
     owners = np.repeat(np.arange(points.count), np.diff(points.rowptr))
     shots = np.searchsorted(points.first, owners, side="right") - 1
     cells = [torch.as_tensor(c, device=device, dtype=torch.long) for c in points.cells.T]

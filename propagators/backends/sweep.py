@@ -21,6 +21,9 @@ def numpy_type(dtype: torch.dtype) -> np.dtype[np.generic]:
     return np.dtype(str(dtype).removeprefix("torch."))
 
 
+C_NAMES = {torch.float32: "float", torch.float64: "double"}
+"""The types that waves propagate in, as emitted code says them."""
+
 Memory = NDArray[np.uint8] | Tensor
 """Bytes: of numpy, or of torch on any device."""
 
@@ -160,8 +163,8 @@ class Execution(Protocol):
     def save(self, memory: Memory) -> None:
         """Copy the fields that live between steps, of all shots, to (state_bytes,) memory."""
 
-    def restore(self, memory: Memory, step: int) -> None:
-        """Go on from what was saved in front of a step."""
+    def restore(self, memory: Memory | None, step: int) -> None:
+        """Go on from what was saved in front of a step, or from zeros if there is nothing."""
 
     def result(self) -> SweepResult:
         """What the sweep has recorded, and its fields at the end."""

@@ -136,18 +136,21 @@ def _repeated(physics: Physics, free: tuple[tuple[bool, bool], ...]) -> frozense
 def _chain(
     physics: Physics, parameters: tuple[str, ...], free: tuple[tuple[bool, bool], ...]
 ) -> float:
-    kept = dict[int, Tensor]()
+    kept = dict[int, int]()
 
     def keep(tensor: Tensor) -> Tensor:
-        kept[tensor.data_ptr()] = tensor
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes() // tensor.element_size()
+        held.append(tensor)  # so that no other takes its place
         return tensor
 
+    held = list[Tensor]()
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         found = _on_small_grid(physics, parameters, free)
     for array in found.values():
         keep(array)
     cells: int = _CELLS ** len(free)
-    return sum(tensor.numel() for tensor in kept.values()) / cells
+    return sum(kept.values()) / cells
 
 
 _CELLS = 8

@@ -1,22 +1,21 @@
 """Where encoded slots of a history are, from the forward run to the gradient."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wavepipe.propagators.backends.card import Card
 from wavepipe.propagators.backends.sweep import History, Memory
-from wavepipe.propagators.errors import StorageError
-from wavepipe.propagators.storage.card_archive import ShuttledArchive
-from wavepipe.propagators.storage.card_packing import CardPacking
 from wavepipe.propagators.storage.codecs import Codec, codec_named
 from wavepipe.propagators.storage.history import HistoryShape, Window
 from wavepipe.propagators.storage.packing import Packing
 from wavepipe.propagators.storage.scratch_file import ScratchFile
 from wavepipe.propagators.storage.ways import Choice
+
+if TYPE_CHECKING:
+    from wavepipe.propagators.storage.card_packing import CardPacking
 
 
 class Archive(Protocol):
@@ -35,7 +34,7 @@ class Archive(Protocol):
 class MemoryArchive:
     """Encoded slots one behind the other in one piece of memory, where they are made."""
 
-    def __init__(self, packing: Packing | CardPacking, memory: Memory) -> None:
+    def __init__(self, packing: "Packing | CardPacking", memory: Memory) -> None:
         self._packing, self._memory = packing, memory
 
     def write(self, window: Window, slots: History) -> None:
@@ -102,18 +101,16 @@ class DiskArchive:
         return memory[place * self._slot : (place + 1) * self._slot]
 
 
-def archive(shape: HistoryShape, choice: Choice, folder: Path, card: Card | None = None) -> Archive:
+def archive(shape: HistoryShape, choice: Choice, folder: Path) -> Archive:
     """Room for the slots of a history as it was chosen, made on a card if there is one."""
     codec = codec_named(choice.compression)
-    if shape.apart and card is None:
-        raise StorageError(
-            f"the reference back-end on {shape.device} keeps snapshots as they are: use storage "
-            "mode 'device' with compression 'none', method 'recompute', or backend 'cuda'."
-        )
-    if card is not None and shape.apart:
+    if shape.card is not None:
+        from wavepipe.propagators.storage.card_archive import ShuttledArchive
+        from wavepipe.propagators.storage.card_packing import CardPacking
+
         if choice.mode != "device":
-            return ShuttledArchive(shape, codec, choice, folder, card)
-        packing = CardPacking(shape, codec, card)
+            return ShuttledArchive(shape, codec, choice, folder, shape.card)
+        packing = CardPacking(shape, codec, shape.card)
         size = packing.size * shape.n_slots
         return MemoryArchive(packing, torch.empty(size, dtype=torch.uint8, device=shape.device))
     if choice.mode == "disk":

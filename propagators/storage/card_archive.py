@@ -12,8 +12,8 @@ from wavepipe.propagators.storage.card_packing import CardPacking
 from wavepipe.propagators.storage.codecs import Codec
 from wavepipe.propagators.storage.history import HistoryShape, Window
 from wavepipe.propagators.storage.shelves import DiskShelf, MemoryShelf, Shelf
-from wavepipe.propagators.storage.shuttle import BUFFERS, Shuttle
-from wavepipe.propagators.storage.ways import Choice
+from wavepipe.propagators.storage.shuttle import Shuttle
+from wavepipe.propagators.storage.ways import BUFFERS, Choice
 
 
 class ShuttledArchive:

@@ -2,18 +2,18 @@
 
 import ctypes
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from math import prod
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from wavepipe.propagators.backends.card import Card, Module
-from wavepipe.propagators.backends.cuda_execution import C_NAMES
 from wavepipe.propagators.backends.cuda_launches import Launch
 from wavepipe.propagators.backends.emit_cuda import CudaSource, Kernel, Tile, prelude
+from wavepipe.propagators.backends.sweep import C_NAMES
 from wavepipe.propagators.storage.codecs import Codec
 from wavepipe.propagators.storage.codecs_cosine import (
     EDGE,
@@ -24,9 +24,6 @@ from wavepipe.propagators.storage.codecs_cosine import (
     tiles_of,
 )
 
-POINTS = Path(__file__).with_name("codecs_points_cuda.h").read_text()
-COSINE = Path(__file__).with_name("codecs_cosine_cuda.h").read_text()
-
 TILE = Tile(1, 256)
 COSINE_TILE = Tile(1, 128)
 
@@ -35,6 +32,12 @@ VALUES = 8
 
 CHUNK = 16384
 """Values of a stream of bits, as in codecs_tiles.h."""
+
+
+@cache
+def header(of: Literal["points", "cosine"]) -> str:
+    """Kernels of the codecs of single values, or of blocks."""
+    return Path(__file__).with_name(f"codecs_{of}_cuda.h").read_text()
 
 
 class CardCodec(Protocol):
@@ -112,7 +115,7 @@ class _Points(_Sized):
     @cached_property
     def _module(self) -> Module:
         names = [f"{way}_{self._codec.name}" for way in ("encode", "decode")]
-        return _built(self._card, self._dtype, TILE, POINTS, names)
+        return _built(self._card, self._dtype, TILE, header("points"), names)
 
     def _launch(self, way: str, slots: Tensor, data: Tensor) -> None:
         count = prod(slots.shape[1:])
@@ -170,7 +173,7 @@ class _Cosine(_Sized):
             *(tiles, chunks, front, (self.size(shape) - front) // (4 * LANES)),
         )
         if deep not in self._modules:
-            text = f"#define DEEP {deep}\n{COSINE}"
+            text = f"#define DEEP {deep}\n{header('cosine')}"
             names = ("measure", "share", "write", "allot", "read", "restore")
             self._modules[deep] = _built(
                 self._card, self._dtype, COSINE_TILE, text, [f"cosine_{n}" for n in names]

@@ -20,7 +20,7 @@ from wavepipe.propagators.storage.history import BoundaryShape, HistoryShape
 from wavepipe.propagators.storage.memory import free_memory
 from wavepipe.propagators.storage.policy import Storage
 from wavepipe.propagators.storage.scratch import check_folder, default_folder
-from wavepipe.propagators.storage.ways import Choice, boundary, recomputed, snapshots
+from wavepipe.propagators.storage.ways import Choice, Limit, boundary, recomputed, snapshots
 
 MEMORY_SHARE = 0.5
 """Of the free memory, for what ``auto`` keeps."""
@@ -75,14 +75,15 @@ def choose(
     edges
         What method ``boundary`` keeps; asked only where that is a candidate.
     on_card
-        Free memory of the card on which the history is made, bytes.
+        Free memory of the card on which the history is made, bytes; its bytes are within half of
+        that, and the computer's within half of the computer's.
 
     Raises
     ------
     StorageError
         Nothing that was asked for fits the budget; the message says what would. The folder that
         was named, or that mode ``disk`` needs, is missing or cannot be written. Method ``boundary``
-        for waves with losses.
+        for waves with losses. What the reference back-end cannot do on a card.
 
     Warns
     -----
@@ -106,26 +107,37 @@ def choose(
             stacklevel=to_the_user(),
         )
     named = storage.mode != "auto" and "auto" not in (storage.method, storage.compression)
-    limit = storage.budget
-    if limit is None and not named:
-        limit = MEMORY_SHARE * (on_card or free_memory)()
+    limit = None if named and storage.budget is None else _limit(storage, on_card)
     for choice in _candidates(storage, history, state_bytes, edges, limit):
-        most = limit
-        if on_card and storage.budget is None and limit is not None and choice.mode == "cpu":
-            most = MEMORY_SHARE * free_memory()
-        if most is not None and choice.memory > most:
+        if history.bare and not (choice.is_direct or choice.method == "recompute"):
+            continue
+        if limit is not None and not limit.holds(choice):
             continue
         if choice.disk and storage.mode == "auto" and not _has_room(folder, choice.disk):
             continue
         if choice.again > MANY_RUNS:
             warnings.warn(
-                f"{size(limit or 0)} of memory hold {choice.checkpoints} checkpoints of the "
+                f"{size(choice.memory)} of memory hold {choice.checkpoints} checkpoints of the "
                 f"wavefield: the forward run is made {choice.again:.0f} times again. A larger "
                 "budget, or fewer shots, take less time.",
                 stacklevel=to_the_user(),
             )
         return choice
-    raise StorageError(_refusal(storage, history, state_bytes, edges, limit or 0))
+    if history.bare:
+        raise StorageError(
+            f"the reference back-end on {history.device} keeps snapshots as they are, or computes "
+            "them again; what is asked for is not that, or does not fit. Use storage mode "
+            "'device' with compression 'none', method 'recompute', or backend 'cuda'."
+        )
+    raise StorageError(_refusal(storage, history, state_bytes, edges, limit or Limit()))
+
+
+def _limit(storage: Storage, on_card: Callable[[], int] | None) -> Limit:
+    """The budget, or the shares of what is free."""
+    if storage.budget is not None:
+        return Limit(both=storage.budget)
+    host = MEMORY_SHARE * free_memory()
+    return Limit(host=host, card=MEMORY_SHARE * on_card() if on_card else host)
 
 
 def folder_of(storage: Storage) -> Path:
@@ -134,10 +146,10 @@ def folder_of(storage: Storage) -> Path:
 
 
 def _candidates(
-    storage: Storage, history: HistoryShape, state_bytes: int, edges: Edges, limit: float | None
+    storage: Storage, history: HistoryShape, state_bytes: int, edges: Edges, limit: Limit | None
 ) -> Iterator[Choice]:
     """What was asked for, the best first."""
-    mode: Literal["device", "cpu"] = "cpu" if storage.mode == "cpu" else "device"
+    mode = _in_memory(storage)
     if storage.method in ("auto", "snapshots"):
         for where, name in _places(storage, history, mode):
             yield snapshots(history, where, codec_named(name), limit)
@@ -155,6 +167,11 @@ def _candidates(
         if storage.method == "recompute" and storage.budget is None:
             yield recomputed(history, state_bytes, place)  # as little as is reasonable
         yield recomputed(history, state_bytes, place, limit)
+
+
+def _in_memory(storage: Storage) -> Literal["device", "cpu"]:
+    """Which memory is tried first."""
+    return "cpu" if storage.mode == "cpu" else "device"
 
 
 def _places(
@@ -201,12 +218,13 @@ def _has_room(folder: Path, needed: int) -> bool:
 
 
 def _refusal(
-    storage: Storage, history: HistoryShape, state_bytes: int, edges: Edges, limit: float
+    storage: Storage, history: HistoryShape, state_bytes: int, edges: Edges, limit: Limit
 ) -> str:
     """What does not fit, and what would."""
     asked = next(_candidates(storage, history, state_bytes, edges, limit))
+    mode = _in_memory(storage)
     ways = {
-        f"compression {name!r}": snapshots(history, "device", codec_named(name), limit)
+        f"compression {name!r}": snapshots(history, mode, codec_named(name), limit)
         for name in ("none", *AUTO_CODECS)
     }
     ways["mode 'disk'"] = snapshots(history, "disk", codec_named("none"), limit)
@@ -214,17 +232,20 @@ def _refusal(
         history, "disk", codec_named("cosine4"), limit
     )
     if shape := _edges(edges, asked=False):
-        ways["method 'boundary'"] = boundary(shape, "device", codec_named("none"), limit)
-    ways["method 'recompute'"] = recomputed(history, state_bytes, "device", limit)
-    fitting = [f"{way} ({size(c.memory)})" for way, c in ways.items() if c.memory <= limit]
+        ways["method 'boundary'"] = boundary(shape, mode, codec_named("none"), limit)
+    ways["method 'recompute'"] = recomputed(history, state_bytes, mode, limit)
+    fitting = [f"{way} ({size(c.memory)})" for way, c in ways.items() if limit.holds(c)]
     smallest = min(c.memory for c in ways.values())
     remedy = (
         f"What fits: {', '.join(fitting)}."
         if fitting
         else f"Nothing does; the least is {size(smallest)}."
     )
-    whose = "the budget is" if storage.budget is not None else "half of the free memory is"
+    share = f"half of the free memory is {size(limit.host)}"
+    if history.apart:
+        share += f", of the card's {size(limit.card)}"
+    most = share if storage.budget is None else f"the budget is {size(storage.budget)}"
     return (
         f"the kept wavefield takes {size(asked.memory)} of memory at stride {history.stride}; "
-        f"{whose} {size(limit)}. {remedy} Or propagate fewer shots."
+        f"{most}. {remedy} Or propagate fewer shots."
     )

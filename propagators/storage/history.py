@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wavepipe.propagators.backends.card import Card
 from wavepipe.propagators.backends.sweep import History, numpy_type
 from wavepipe.propagators.stencil.program import Box
 from wavepipe.propagators.storage.codecs import Codec
@@ -38,6 +39,8 @@ class HistoryShape:
     """Name and cells of each strip of a step."""
     device: torch.device = HOST
     """Where it is made and used."""
+    card: Card | None = None
+    """What has kernels there, if that is not the CPU."""
 
     @cached_property
     def n_slots(self) -> int:
@@ -48,6 +51,11 @@ class HistoryShape:
     def apart(self) -> bool:
         """Whether it is made in another memory than the computer's."""
         return self.device.type != "cpu"
+
+    @property
+    def bare(self) -> bool:
+        """Whether nothing there encodes it or brings it away: the reference back-end on a card."""
+        return self.apart and self.card is None
 
     @property
     def part_shapes(self) -> list[tuple[int, ...]]:

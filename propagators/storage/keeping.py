@@ -63,10 +63,17 @@ def keep(
     """
     shape = (*sweep.program.shape[:-1], backend.padded(sweep.program.shape[-1]))
     history = HistoryShape(
-        names, sweep.n_shots, shape, sweep.dtype, stride, sweep.n_steps, device=sweep.device
+        names,
+        sweep.n_shots,
+        shape,
+        sweep.dtype,
+        stride,
+        sweep.n_steps,
+        device=sweep.device,
+        card=None if sweep.device.type == "cpu" else backend.card,
     )
     edges = partial(boundary_shape, sweep.program, sweep.sampled or sweep.program, history)
-    on_card = backend.card.free_memory if backend.card and history.apart else None
+    on_card = history.card.free_memory if history.card else None
     choice = choose(storage, history, backend.state_bytes(sweep), edges, on_card=on_card)
     folder, way = folder_of(storage), None
     if choice.method == "boundary":
@@ -137,7 +144,7 @@ class Archived:
         self._backend, self._shape, self._choice, self._way = backend, shape, choice, way
         self._sweep: Sweep | None = None
         self._end: Mapping[str, Tensor] = {}
-        self._archive = archive(shape, choice, folder, backend.card)
+        self._archive = archive(shape, choice, folder)
 
     def forward(self, sweep: Sweep, look: Look | None) -> SweepResult:
         """See `Keeper`."""

@@ -8,19 +8,14 @@ from pathlib import Path
 import torch
 
 from wavepipe.propagators.backends.card import Card
-from wavepipe.propagators.backends.sweep import (
-    Backend,
-    Execution,
-    Sweep,
-    SweepResult,
-)
+from wavepipe.propagators.backends.sweep import Backend, Execution, Sweep, SweepResult
 from wavepipe.propagators.errors import StorageError
-from wavepipe.propagators.storage.history import HOST, HistoryShape, Look, Window, empty, zeros
+from wavepipe.propagators.storage.history import HOST, HistoryShape, Look, Window, empty
 from wavepipe.propagators.storage.reversal import START, Action, reversal
 from wavepipe.propagators.storage.scratch_file import ScratchFile
 from wavepipe.propagators.storage.shelves import DiskShelf, MemoryShelf, Shelf
-from wavepipe.propagators.storage.shuttle import STATES, Shuttle
-from wavepipe.propagators.storage.ways import Choice
+from wavepipe.propagators.storage.shuttle import Shuttle
+from wavepipe.propagators.storage.ways import STATES, Choice
 
 
 class Recomputed:
@@ -34,7 +29,7 @@ class Recomputed:
         self._windows = shape.windows(choice.window)
         self._actions: Iterator[Action] = reversal(len(self._windows), choice.checkpoints)
         self._memory = shape.allocate(min(choice.window, shape.n_slots))
-        self._checkpoints = _checkpoints(choice, folder, shape.device, backend.card)
+        self._checkpoints = _checkpoints(choice, folder, shape)
         self._sweep: Sweep | None = None
 
     def forward(self, sweep: Sweep, look: Look | None) -> SweepResult:
@@ -79,6 +74,9 @@ class Recomputed:
         """Do to the forward run what an action says."""
         if action.kind == "restore":
             step = self._windows[action.window].begin
+            if action.checkpoint == START:
+                execution.restore(None, step)
+                return
             self._checkpoints.restore(action.checkpoint, execution, step)
         elif action.kind == "keep":
             self._checkpoints.save(action.checkpoint, execution)
@@ -101,7 +99,6 @@ class Checkpoints:
     """
 
     def __init__(self, choice: Choice, folder: Path, device: torch.device) -> None:
-        self._device = device
         self._file: ScratchFile | None = None
         in_memory = choice.checkpoints
         if choice.mode == "disk" and choice.checkpoints:
@@ -119,11 +116,8 @@ class Checkpoints:
             execution.save(self._memory[number])
 
     def restore(self, number: int, execution: Execution, step: int) -> None:
-        """Put an execution back in front of a step; the start is zero and takes no memory."""
-        if number == START:
-            nothing = zeros((execution.state_bytes,), torch.uint8, self._device)
-            execution.restore(nothing, step)
-        elif self._file is not None:
+        """Put an execution back in front of a step."""
+        if self._file is not None:
             with self._file.reading(number) as memory:
                 execution.restore(memory, step)
         else:
@@ -147,7 +141,6 @@ class ShuttledCheckpoints:
 
     def __init__(self, choice: Choice, folder: Path, device: torch.device, card: Card) -> None:
         size = (choice.checkpoints, choice.state)
-        self._device = device
         self._shelf: Shelf
         if choice.mode == "disk":
             self._shelf = DiskShelf(folder, *size, choice.buffers)
@@ -162,10 +155,6 @@ class ShuttledCheckpoints:
 
     def restore(self, number: int, execution: Execution, step: int) -> None:
         """See `Checkpoints`."""
-        if number == START:
-            nothing = zeros((execution.state_bytes,), torch.uint8, self._device)
-            execution.restore(nothing, step)
-            return
         self._shuttle.settle()
         for there in self._shuttle.receiving([partial(self._shelf.get, number)]):
             execution.restore(there, step)
@@ -177,8 +166,8 @@ class ShuttledCheckpoints:
 
 
 def _checkpoints(
-    choice: Choice, folder: Path, device: torch.device, card: Card | None
+    choice: Choice, folder: Path, shape: HistoryShape
 ) -> Checkpoints | ShuttledCheckpoints:
-    if card is None or choice.mode == "device" or device.type == "cpu" or not choice.checkpoints:
-        return Checkpoints(choice, folder, device)
-    return ShuttledCheckpoints(choice, folder, device, card)
+    if shape.card is None or choice.mode == "device" or not choice.checkpoints:
+        return Checkpoints(choice, folder, shape.device)
+    return ShuttledCheckpoints(choice, folder, shape.device, shape.card)

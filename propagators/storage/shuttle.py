@@ -13,12 +13,6 @@ from torch import Tensor
 
 from wavepipe.propagators.backends.card import Card, Event
 
-BUFFERS = 3
-"""One is filled, one is on its way, one is delivered."""
-
-STATES = 2
-"""Buffers for whole states, which are large."""
-
 Piece = Callable[[NDArray[np.uint8]], None]
 """Takes a piece out of pinned memory, or puts one into it."""
 

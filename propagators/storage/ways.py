@@ -5,13 +5,19 @@ many checkpoints there are, how large records on disk are.
 """
 
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Literal
 
 from wavepipe.propagators.storage.codecs import Codec
 from wavepipe.propagators.storage.history import BoundaryShape, HistoryShape
 from wavepipe.propagators.storage.reversal import extra_windows
-from wavepipe.propagators.storage.shuttle import BUFFERS, STATES
 from wavepipe.propagators.storage.spill import buffer_bytes, default_buffers, file_bytes
+
+BUFFERS = 3
+"""Of a shuttle: one is filled, one is on its way, one is delivered."""
+
+STATES = 2
+"""Of one that brings whole states, which are large."""
 
 _WINDOW_BYTES = 8 << 20
 _WINDOW_STEPS = 16
@@ -33,6 +39,8 @@ class Choice:
     compression: str
     memory: int
     """Bytes of memory, buffers included."""
+    on_card: int = 0
+    """Those of them that are a card's."""
     disk: int = 0
     """Bytes on disk."""
     window: int = 0
@@ -54,16 +62,41 @@ class Choice:
         return self.method == "snapshots" and not self.window
 
 
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Bytes of memory that a way of keeping may take."""
+
+    both: float = inf
+    """The computer's and a card's together."""
+    host: float = inf
+    """The computer's."""
+    card: float = inf
+
+    def holds(self, choice: Choice) -> bool:
+        """Whether a way is within it."""
+        return self._left(choice, on_card=True) >= 0 and self._left(choice, on_card=False) >= 0
+
+    def more(self, choice: Choice, size: int, most: int, *, on_card: bool) -> int:
+        """How many pieces of a size, up to `most`, there is room for besides."""
+        return int(max(0, min(most, self._left(choice, on_card=on_card) / size)))
+
+    def _left(self, choice: Choice, *, on_card: bool) -> float:
+        host = choice.memory - choice.on_card
+        own = self.card - choice.on_card if on_card else self.host - host
+        return min(own, self.both - choice.memory)
+
+
 def snapshots(
     history: HistoryShape,
     mode: Literal["device", "cpu", "disk"],
     codec: Codec,
-    limit: float | None = None,
+    limit: Limit | None = None,
 ) -> Choice:
     """Every slot kept; windows as large as is good, or as a limit of memory allows."""
     where_made = mode == "device" or (mode == "cpu" and not history.apart)
     if where_made and codec.name == "none":
-        return Choice(mode, "snapshots", "none", history.bytes)
+        on_card = history.bytes if history.apart else 0
+        return Choice(mode, "snapshots", "none", history.bytes, on_card)
     return _largest_windows(history, mode, codec, limit, Choice(mode, "snapshots", codec.name, 0))
 
 
@@ -71,7 +104,7 @@ def boundary(
     shape: BoundaryShape,
     mode: Literal["device", "cpu", "disk"],
     codec: Codec,
-    limit: float | None = None,
+    limit: Limit | None = None,
 ) -> Choice:
     """Strips of every step and the sums beyond them; windows as in `snapshots`."""
     memory = shape.state_bytes
@@ -85,7 +118,7 @@ def _largest_windows(
     history: HistoryShape,
     mode: Literal["device", "cpu", "disk"],
     codec: Codec,
-    limit: float | None,
+    limit: Limit | None,
     way: Choice,
 ) -> Choice:
     """A way with what its windows take, as large as is good, or as a limit of memory allows."""
@@ -95,7 +128,7 @@ def _largest_windows(
     while True:
         for small in (False, True):
             choice = _in_windows(history, way, encoded, wish, small=small)
-            if limit is None or choice.memory <= limit:
+            if limit is None or limit.holds(choice):
                 return choice
         if wish == 1:
             return choice
@@ -106,29 +139,34 @@ def _in_windows(
     history: HistoryShape, way: Choice, encoded: int, window: int, *, small: bool
 ) -> Choice:
     """A way through windows of some slots; `small`: records and buffers as small as can be."""
-    staging = history.slot_bytes * min(window, history.n_slots) + _transformed(history, way)
+    record = 0
+    if way.mode == "disk":
+        record = 1 if small else min(window, -(-_RECORD_BYTES // encoded))
+        window = -(-window // record) * record
+    made = way.memory + history.slot_bytes * min(window, history.n_slots)
+    made += _transformed(history, way)
+    underway = BUFFERS * max(1, record) * encoded
     if way.mode != "disk":
-        staging += _underway(history, way, encoded)
         kept = encoded * history.n_slots
-        return replace(way, memory=way.memory + kept + staging, window=window)
-    record = 1 if small else min(window, -(-_RECORD_BYTES // encoded))
-    window = -(-window // record) * record
-    staging = history.slot_bytes * min(window, history.n_slots) + _transformed(history, way)
-    staging += record * _underway(history, way, encoded)
+        return _placed(history, replace(way, window=window), made, kept, underway)
     buffers = 1 if small else default_buffers(record * encoded)
-    return replace(
+    way = replace(
         way,
-        memory=way.memory + staging + buffer_bytes(record * encoded, buffers),
         disk=file_bytes(-(-history.n_slots // record), record * encoded),
         window=window,
         record=record,
         buffers=buffers,
     )
+    return _placed(history, way, made, buffer_bytes(record * encoded, buffers), underway)
 
 
-def _underway(history: HistoryShape, way: Choice, encoded: int) -> int:
-    """Of a slot between a card and the computer's memory, in both."""
-    return 2 * BUFFERS * encoded if history.apart and way.mode != "device" else 0
+def _placed(history: HistoryShape, way: Choice, made: int, kept: int, underway: int) -> Choice:
+    """A way with its bytes where the wavefield is made, where it is kept, and on either side."""
+    if not history.apart:
+        return replace(way, memory=made + kept)
+    if way.mode == "device":
+        return replace(way, memory=made + kept, on_card=made + kept)
+    return replace(way, memory=made + kept + 2 * underway, on_card=made + underway)
 
 
 def _transformed(history: HistoryShape, way: Choice) -> int:
@@ -142,7 +180,7 @@ def recomputed(
     history: HistoryShape,
     state_bytes: int,
     mode: Literal["device", "cpu", "disk"],
-    limit: float | None = None,
+    limit: Limit | None = None,
 ) -> Choice:
     """One window and a few checkpoints: the fewest steps made again that fit a limit of memory.
 
@@ -154,7 +192,7 @@ def recomputed(
     ]
     if limit is None:
         return min(options, key=lambda o: (o.memory + o.disk, o.again))
-    fitting = [option for option in options if option.memory <= limit]
+    fitting = [option for option in options if limit.holds(option)]
     if not fitting:
         return min(options, key=lambda o: (o.memory, o.again))
     return min(fitting, key=lambda o: (o.again, o.memory + o.disk))
@@ -165,32 +203,33 @@ def _with_checkpoints(
     state_bytes: int,
     mode: Literal["device", "cpu", "disk"],
     window: int,
-    limit: float | None,
+    limit: Limit | None,
 ) -> Choice:
     n = -(-history.n_slots // window)
-    memory, disk, checkpoints = window * history.slot_bytes, 0, n - 1
-    if history.apart and mode != "device":
-        memory += 2 * STATES * state_bytes
-    if mode == "disk" and checkpoints:
-        memory += buffer_bytes(state_bytes, _STATES_IN_MEMORY)
-        disk = file_bytes(checkpoints, state_bytes)
-    elif mode != "disk":
-        if limit is not None:
-            checkpoints = max(0, min(checkpoints, int((limit - memory) // state_bytes)))
-        memory += checkpoints * state_bytes
-    again = extra_windows(n, checkpoints) * window / history.n_slots
-    return Choice(
+    way = Choice(
         mode,
         "recompute",
         "none",
-        memory,
-        disk,
+        0,
         window=window,
         buffers=_STATES_IN_MEMORY,
-        checkpoints=checkpoints,
+        checkpoints=n - 1,
         state=state_bytes,
-        again=again,
     )
+    made, kept, underway = window * history.slot_bytes, 0, STATES * state_bytes
+    if mode != "disk":
+        if limit is not None:
+            bare = _placed(history, way, made, 0, underway)
+            there = history.apart and mode == "device"
+            way = replace(
+                way, checkpoints=limit.more(bare, state_bytes, way.checkpoints, on_card=there)
+            )
+        kept = way.checkpoints * state_bytes
+    elif way.checkpoints:
+        kept = buffer_bytes(state_bytes, _STATES_IN_MEMORY)
+        way = replace(way, disk=file_bytes(way.checkpoints, state_bytes))
+    again = extra_windows(n, way.checkpoints) * window / history.n_slots
+    return _placed(history, replace(way, again=again), made, kept, underway)
 
 
 def _window_sizes(n_slots: int) -> list[int]:

@@ -164,8 +164,10 @@ def test_too_little_memory_halves_a_call(error, monkeypatch):
 
 
 @pytest.mark.parametrize("error", [MemoryError, OSError])
-def test_a_call_that_failed_holds_no_memory_when_the_next_is_made(error):
+def test_a_call_that_failed_holds_no_memory_when_the_next_is_made(error, monkeypatch):
     """Nor do its shots' failures, while a sum waits for the others."""
+    # The tests' own log keeps tracebacks, and what they hold.
+    monkeypatch.setattr(leaves.logger, "disabled", True)
     held, shots = weakref.WeakSet(), [_shot(k) for k in range(4)]
 
     def compute(_evaluation, some):

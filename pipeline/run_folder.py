@@ -12,8 +12,6 @@ from wavepipe.pipeline.errors import RunFolderError
 from wavepipe.pipeline.run_events import append_event, as_json, read_events
 from wavepipe.pipeline.run_lock import held, holder
 
-__all__ = ["RunFolder", "write_atomically"]
-
 _OURS = ("job.resolved.yaml", "plan.json", "provenance.json", "events.jsonl", "results.zarr")
 
 

@@ -152,7 +152,7 @@ def test_the_time_line_has_every_batch_and_the_logs_the_traceback(folder):
     assert page.rows["time"][1][3:6] == ["2 x 1 threads", "1", "8"]
     assert page.rows["time"][1][6] == f"{idle:.2g} %"
     peak = max(one["peak_bytes"] for one in batches)
-    measured = next(row for row in page.rows["storage"] if row[0] == "Memory of a call")[2]
+    measured = next(row for row in page.rows["storage"] if row[0] == "Memory of a worker")[2]
     assert f"largest process {peak / 1e6:.3g} MB" in measured
     (failed,) = [one for one in batches if one.get("failed")]
     assert page.rows["failures"][1][4] == failed["worker"]

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wavepipe.pipeline.clusters.batch_systems import BATCH_SYSTEMS, BatchSystem, check_path
+from wavepipe.pipeline.durable import write_atomically
 from wavepipe.pipeline.errors import STOPPED, ClusterError, JobError, RunFolderError
 from wavepipe.pipeline.job import Job
 from wavepipe.pipeline.job.cluster import BATCH_KINDS
 from wavepipe.pipeline.resume import check_free, is_finished
-from wavepipe.pipeline.run_folder import RunFolder, write_atomically
+from wavepipe.pipeline.run_folder import RunFolder
 
 DIRECTIVE_KEYS = {"cores", "memory", "queue", "account"}
 """Of ``cluster.driver``, which a batch system's directives may have no word for."""

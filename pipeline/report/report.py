@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from jinja2 import Environment, StrictUndefined
 
+from wavepipe.pipeline.durable import write_atomically
 from wavepipe.pipeline.history import iterations_of
 from wavepipe.pipeline.progress import readable_seconds
 from wavepipe.pipeline.report.inversion import convergence_section
@@ -38,7 +39,7 @@ from wavepipe.pipeline.report.section import Section
 from wavepipe.pipeline.report.shots import failures_section, shots_section
 from wavepipe.pipeline.report.timeline import time_section
 from wavepipe.pipeline.report.work import storage_section
-from wavepipe.pipeline.run_folder import RunFolder, write_atomically
+from wavepipe.pipeline.run_folder import RunFolder
 
 T = TypeVar("T")
 

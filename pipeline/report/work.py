@@ -96,8 +96,8 @@ def _comparison(record: Record) -> Table:
         ("Workers x threads", f"{schedule.get('n_workers')} x {schedule.get('threads')}", ""),
         ("Shots a batch, in a call", f"{schedule.get('batch_shots')}, {calls}", ""),
         (
-            "Memory of a call",
-            size(calls * int(schedule.get("shot_bytes", 0))),
+            "Memory of a worker",
+            size(int(schedule.get("held_bytes", 0)) + calls * int(schedule.get("shot_bytes", 0))),
             _memory(batches),
         ),
         (

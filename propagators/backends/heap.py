@@ -8,7 +8,8 @@ import ctypes
 from functools import cache
 
 LARGE = 64 << 20
-"""Bytes; before a block as large as this freed memory is given back. It takes milliseconds."""
+"""Bytes; before a block as large as this freed memory is given back. That takes the longer the more
+there is, so small calls do without."""
 
 
 def make_room(size: int) -> None:
